@@ -1,0 +1,197 @@
+"""The take: all that one capture found, and the file that carries it.
+
+`NAME.vp3d` is a zip of `take.json` and one `.npy` per array. Reading never unpickles, and believes no size before it
+has checked it: `take.json` declares every array, and the zip and the `.npy` headers must agree with it.
+"""
+
+import io
+import json
+import math
+import os
+import zipfile
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+VERSION = 1
+_FORMAT = "vp3d-take"
+_JSON_LIMIT = 16 << 20  # bytes; a report of thousands of warnings still fits
+_ARRAY_LIMIT = 2 << 30  # bytes of one array; 20 people for an hour at 60 fps need 1.1 GB
+
+# name: (dtype on disk, shape); P people, T frames, C cameras (1, or T where it moves), the numbers are fixed
+_ARRAYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "frames": ("<i4", ("T",)),
+    "person_ids": ("<i4", ("P",)),
+    "joints2d": ("<f4", ("P", "T", 21, 2)),
+    "confidence": ("<f4", ("P", "T", 21)),
+    "source": ("|u1", ("P", "T", 21)),
+    "joints3d": ("<f4", ("P", "T", 17, 3)),
+    "contacts": ("<f4", ("P", "T", 2)),
+    "camera_K": ("<f8", ("C", 3, 3)),
+    "camera_R": ("<f8", ("C", 3, 3)),
+    "camera_t": ("<f8", ("C", 3)),
+    "distortion": ("<f8", (5,)),
+    "residual_px": ("<f4", ("P", "T", 17)),
+}
+
+
+class TakeError(Exception):
+    """A take that cannot be read or written, in one sentence for the user."""
+
+
+class Source(IntEnum):
+    """Where a 2D joint comes from."""
+
+    ABSENT = 0
+    MEASURED = 1
+    INTERPOLATED = 2
+    EDITED = 3
+
+
+@dataclass
+class Take:
+    """One capture. P people, T processed frames, C cameras (1, or T where the camera moves).
+
+    Attributes:
+        frames: (T,) frame numbers of the video, from 0, as Blender counts them.
+        fps: frames per second of the video.
+        person_ids: (P,) identities, the main person first.
+        joints2d: (P, T, 21, 2) px, order `skeletons.BODY_21`, NaN where absent.
+        confidence: (P, T, 21) 0..1.
+        source: (P, T, 21) of `Source`.
+        joints3d: (P, T, 17, 3) m in the world (Z up, floor at z = 0), order `skeletons.H36M_17`, NaN where absent.
+        contacts: (P, T, 2) probability that the left and the right foot stand.
+        camera_K: (C, 3, 3) px, (0, 0) being the centre of the top-left pixel.
+        camera_R: (C, 3, 3), X_cam = R X_world + t with OpenCV axes.
+        camera_t: (C, 3) m.
+        distortion: (5,) k1 k2 p1 p2 k3 as in OpenCV.
+        residual_px: (P, T, 17) distance of the reprojected 3D joint from the 2D joint, order `skeletons.COCO_17`.
+        video: path, name, width, height, frame_count, start, end (exclusive), every.
+        settings: what the user asked for.
+        report: detector, lifter, lens, solve, timings, warnings: what to tell the user.
+    """
+
+    frames: np.ndarray
+    fps: Fraction
+    person_ids: np.ndarray
+    joints2d: np.ndarray
+    confidence: np.ndarray
+    source: np.ndarray
+    joints3d: np.ndarray
+    contacts: np.ndarray
+    camera_K: np.ndarray
+    camera_R: np.ndarray
+    camera_t: np.ndarray
+    distortion: np.ndarray
+    residual_px: np.ndarray
+    video: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+    report: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Bring arrays to their types; raise TakeError where shapes contradict each other."""
+        sizes: dict[str, int] = {}
+        for name, (dtype, shape) in _ARRAYS.items():
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.dtype(dtype))
+            setattr(self, name, array)
+            _check_shape(name, array.shape, shape, sizes)
+        if sizes["C"] not in (1, sizes["T"]):
+            raise TakeError(f"The take has {sizes['C']} cameras for {sizes['T']} frames.")
+
+    def present(self, person: int) -> np.ndarray:
+        """Frames in which a person has a 3D pose: (T,) bool. `person` is a position in `person_ids`."""
+        return np.isfinite(self.joints3d[person]).all((1, 2))
+
+
+def _check_shape(name: str, actual: tuple[int, ...], wanted: tuple[str | int, ...], sizes: dict[str, int]) -> None:
+    agrees = len(actual) == len(wanted) and all(
+        size == (want if isinstance(want, int) else sizes.setdefault(want, size))
+        for size, want in zip(actual, wanted, strict=True)
+    )
+    if not agrees:
+        raise TakeError(f"The take's array '{name}' has shape {actual}, which does not fit the others.")
+
+
+def save(take: Take, path: Path | str) -> None:
+    """Write a take; the file appears whole or not at all. Raises TakeError when it cannot be written."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".part")
+    header = {
+        "format": _FORMAT,
+        "version": VERSION,
+        "fps": [take.fps.numerator, take.fps.denominator],
+        "video": take.video,
+        "settings": take.settings,
+        "report": take.report,
+        "arrays": {name: list(getattr(take, name).shape) for name in _ARRAYS},
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("take.json", json.dumps(header, indent=1, ensure_ascii=False, allow_nan=False))
+            for name in _ARRAYS:
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, getattr(take, name), allow_pickle=False)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TakeError(f"The take cannot be written to {path}: {error.strerror or error}.") from error
+
+
+def load(path: Path | str) -> Take:
+    """Read a take. Raises TakeError, with one sentence, for anything that is not a whole take of this version."""
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = _read_header(archive, path)
+            arrays = {
+                name: _read_array(archive, name, dtype, header["arrays"][name]) for name, (dtype, _) in _ARRAYS.items()
+            }
+        return Take(
+            fps=Fraction(*header["fps"]),
+            **{key: dict(header[key]) for key in ("video", "settings", "report")},
+            **arrays,
+        )
+    except FileNotFoundError as error:
+        raise TakeError(f"There is no take at {path}.") from error
+    except OSError as error:
+        raise TakeError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    except TakeError:
+        raise
+    # zipfile, json and numpy raise many kinds for damaged input; for the user they are all one
+    except Exception as error:
+        raise TakeError(f"{path.name} is not a take, or it is damaged ({type(error).__name__}).") from error
+
+
+def _read_header(archive: zipfile.ZipFile, path: Path) -> dict:
+    if archive.getinfo("take.json").file_size > _JSON_LIMIT:
+        raise TakeError(f"{path.name} is damaged: its description is too long.")
+    header = json.loads(archive.read("take.json"))
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise TakeError(f"{path.name} is not a take.")
+    if header.get("version") != VERSION:
+        raise TakeError(
+            f"{path.name} is a take of version {header.get('version')}, and this add-on reads version {VERSION}: "
+            "update the add-on, or capture the video again."
+        )
+    return header
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, declared: list[int]) -> np.ndarray:
+    shape = tuple(int(size) for size in declared)
+    if any(size < 0 for size in shape):
+        raise TakeError(f"The take's array '{name}' declares an impossible shape.")
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    member = archive.getinfo(f"{name}.npy")
+    if size > _ARRAY_LIMIT or not size < member.file_size <= size + 4096:
+        raise TakeError(f"The take's array '{name}' is damaged: it does not have the size it declares.")
+    array = np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
+    if array.shape != shape or array.dtype != np.dtype(dtype):
+        raise TakeError(f"The take's array '{name}' is damaged: it is not what the take declares.")
+    return array
+
+
+assert set(_ARRAYS) <= {f.name for f in fields(Take)}
