@@ -7,7 +7,6 @@ has checked it: `take.json` declares every array, and the zip and the `.npy` hea
 import io
 import json
 import math
-import os
 import zipfile
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
@@ -135,7 +134,7 @@ def save(take: Take, path: Path | str) -> None:
             for name in _ARRAYS:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, getattr(take, name), allow_pickle=False)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise TakeError(f"The take cannot be written to {path}: {error.strerror or error}.") from error
