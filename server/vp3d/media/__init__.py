@@ -1,0 +1,5 @@
+"""Video files and image sequences as streams of frames, numbered as Blender numbers them."""
+
+from .frames import Frame, VideoInfo, probe, read_frames
+
+__all__ = ["Frame", "VideoInfo", "probe", "read_frames"]
