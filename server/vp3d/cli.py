@@ -1,0 +1,238 @@
+"""The command line `vp3d`."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vp3d import __version__
+from vp3d.common import take as takes
+from vp3d.errors import Cancelled, UserError
+
+# Commands import what they need when they run: `vp3d --help` and the server's greeting must not wait for torch.
+
+app = typer.Typer(
+    name="vp3d",
+    help="From an ordinary video to 3D motion and a matched camera.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="List, download and check the weights that captures use.", no_args_is_help=True)
+train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
+
+console = Console()
+errors = Console(stderr=True)
+
+TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
+
+STAGES = {"detect": "Finding joints", "lift": "Lifting to 3D", "refine": "Solving camera and world"}
+
+
+class _Bar:
+    """A progress bar with a line for every stage."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more while working.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+@app.command()
+def capture(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video, or a folder or pattern of images.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The take to write. [default: VIDEO.vp3d]")
+    ] = None,
+    people: Annotated[str, typer.Option(help="main, all, or numbers such as 1,3.")] = "main",
+    start: Annotated[int, typer.Option(help="First frame, from 0.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Frame after the last. [default: the whole video]")] = None,
+    every: Annotated[int, typer.Option(help="Use every n-th frame.")] = 1,
+    detector: Annotated[
+        str, typer.Option(help="auto, bottom-up (several people) or mediapipe (one, offline).")
+    ] = "auto",
+    detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    lifter: Annotated[str | None, typer.Option(help="Lifter weights, by name or file. [default: bundled]")] = None,
+    focal_px: Annotated[float | None, typer.Option(help="Focal length in pixels.")] = None,
+    lens: Annotated[float | None, typer.Option(help="Focal length in mm, with --sensor.")] = None,
+    sensor: Annotated[float | None, typer.Option(help="Sensor width in mm, with --lens.")] = None,
+    fov: Annotated[float | None, typer.Option(help="Horizontal field of view in degrees.")] = None,
+) -> None:
+    """Turn a video into a take. Stopped with Ctrl-C, the next run goes on from the last finished stage."""
+    from vp3d import pipeline
+
+    options = pipeline.Options(
+        people=people,
+        start=start,
+        end=end,
+        every=every,
+        detector=detector,
+        detail=detail,
+        device=device,
+        lifter=lifter,
+        focal_px=focal_px,
+        focal_mm=lens,
+        sensor_mm=sensor,
+        fov_deg=fov,
+    )
+    output = output or Path(f"{video.stem}.vp3d")
+    with _Bar() as bar:
+        take = pipeline.capture(video, options, bar)
+    takes.save(take, output)
+    _print_summary(take)
+    console.print(f"Take: {output}", soft_wrap=True)
+
+
+@app.command()
+def info(path: TakeArgument) -> None:
+    """Say what is in a take."""
+    _print_summary(takes.load(path))
+
+
+@app.command()
+def export(
+    path: TakeArgument,
+    to: Annotated[str, typer.Option(help="bvh, json, csv or npz.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write. [default: beside the take]")
+    ] = None,
+) -> None:
+    """Write a take as BVH, JSON, CSV or NPZ."""
+    from vp3d import export as exports
+
+    output = output or path.with_suffix(f".{to}")
+    for written in exports.write(takes.load(path), output, to):
+        console.print(str(written), soft_wrap=True)
+
+
+@app.command()
+def preview(
+    path: TakeArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The MP4 to write. [default: beside the take]")
+    ] = None,
+    video: Annotated[Path | None, typer.Option(help="The video, where it has moved since the capture.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="Folder of rendered frames to show beside the plate.")] = None,
+) -> None:
+    """Make a video of the plate with the skeletons drawn on it, beside the motion in 3D."""
+    from vp3d.preview import write_preview
+
+    take = takes.load(path)
+    output = output or path.with_name(f"{path.stem}-preview.mp4")
+    with _Bar() as bar:
+        write_preview(take, video or Path(take.video["path"]), output, frames, bar)
+    console.print(str(output), soft_wrap=True)
+
+
+@app.command()
+def report(
+    path: TakeArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page to write. [default: beside the take]")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Known joints and camera (JSON), to say how far off it was.")
+    ] = None,
+) -> None:
+    """Write a page about a take: what was found, how sure it is, how far the 3D lies from the plate."""
+    import json
+
+    from vp3d.report import write_report
+
+    output = output or path.with_name(f"{path.stem}-report.html")
+    write_report(takes.load(path), output, json.loads(truth.read_text(encoding="utf-8")) if truth else None)
+    console.print(str(output), soft_wrap=True)
+
+
+@app.command(hidden=True)
+def serve(ready_file: Annotated[Path, typer.Option(help="Where to write the port.")]) -> None:
+    """Serve the Blender add-on (it starts this command itself)."""
+    from vp3d.serve import serve as run
+
+    logging.getLogger().setLevel(logging.INFO)
+    run(ready_file)
+
+
+@app.command()
+def bench(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="The clip to measure with.")],
+    detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
+    detector: Annotated[str, typer.Option(help="auto, bottom-up or mediapipe.")] = "auto",
+    loops: Annotated[
+        int, typer.Option(help="Also measure the clip repeated so often, to see whether memory grows.")
+    ] = 10,
+) -> None:
+    """Measure frames per second per stage and peak memory on this computer."""
+    from vp3d.bench import bench as run
+
+    console.print(run(video, detail=detail, detector=detector, loops=loops))
+
+
+@app.command(name="version")
+def version() -> None:
+    """Say which version this is."""
+    console.print(__version__)
+
+
+def _print_summary(take: takes.Take) -> None:
+    table = Table("person", "frames", "confidence", title=take.video.get("name", ""))
+    for person in take.report.get("people", []):
+        table.add_row(str(person["id"]), str(person["frames"]), f"{person['confidence']:.2f}")
+    console.print(table)
+    console.print(f"{len(take.frames)} frames at {float(take.fps):.3f} fps")
+    for key in ("detector", "lifter", "lens"):
+        about = take.report.get(key, {})
+        console.print(f"{key}: {about.get('description') or about.get('note') or about.get('name', 'unknown')}")
+    for warning in take.report.get("warnings", []):
+        console.print(f"note: {warning}")
+
+
+def main() -> None:
+    """Run the command line; what the user can put right ends as one sentence and status 1."""
+    try:
+        app(standalone_mode=False)
+    except (UserError, takes.TakeError) as error:
+        errors.print(f"vp3d: {error}", style="red", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except (KeyboardInterrupt, Cancelled):
+        errors.print("Stopped. Finished stages are kept: the same command goes on from there.")
+        sys.exit(130)
+    except Exception as error:
+        if type(error).__module__.startswith("click"):  # a usage error shows itself
+            error.show() if hasattr(error, "show") else errors.print(str(error))
+            sys.exit(2)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,359 @@
+"""The way from a video to a take. The only place that knows the order of the stages."""
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vp3d import __version__, cache, detect, lift, media, refine, track
+from vp3d.cameras import Camera
+from vp3d.common.skeletons import COCO_17
+from vp3d.common.take import Take
+from vp3d.detect import People
+from vp3d.errors import UserError
+from vp3d.progress import Progress, silent
+from vp3d.track import Tracks
+
+log = logging.getLogger(__name__)
+
+CHUNK = 240  # frames detected between two saves: what a crash costs at most, and what memory holds
+FEWEST_FRAMES = 5  # a shorter appearance has no motion worth lifting
+VISIBLE = 0.3  # confidence from which a joint counts as seen
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user can choose for a capture.
+
+    Attributes:
+        people: "main", "all" or numbers such as "1,3".
+        start: first frame of the video, from 0.
+        end: frame after the last, or None for the whole video.
+        every: use every n-th frame.
+        detector: "auto", "bottom-up" or "mediapipe".
+        detail: "fast", "normal" or "fine": the size at which the detector looks.
+        device: "auto", "cpu", "cuda" or "mps".
+        lifter: weights by name or path, None for the bundled ones.
+        focal_px: focal length in px, where known.
+        focal_mm: focal length in mm, with `sensor_mm`.
+        sensor_mm: width of the sensor in mm.
+        fov_deg: horizontal field of view in degrees.
+    """
+
+    people: str = "main"
+    start: int = 0
+    end: int | None = None
+    every: int = 1
+    detector: str = "auto"
+    detail: str = "normal"
+    device: str = "auto"
+    lifter: str | None = None
+    focal_px: float | None = None
+    focal_mm: float | None = None
+    sensor_mm: float | None = None
+    fov_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a range that holds no frame."""
+        if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
+            raise UserError(
+                "The frame range holds no frame.",
+                "Choose a start before the end, counted from 0, and a step of 1 or more.",
+            )
+
+    @classmethod
+    def from_message(cls, options: dict) -> "Options":
+        """Options from a message; raises UserError for a name or a type that no option has."""
+        types = {
+            field.name: (str if "str" in str(field.type) else float if "float" in str(field.type) else int)
+            for field in dataclasses.fields(cls)
+        }
+        values = {}
+        for name, value in options.items():
+            if value is None:
+                continue
+            if name not in types:
+                raise UserError(f"There is no capture option '{name}'.", "Update the add-on and its server together.")
+            wanted = (int, float) if types[name] is float else types[name]
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                raise UserError(f"The capture option '{name}' cannot be {value!r}.")
+            values[name] = value
+        return cls(**values)
+
+
+@dataclass
+class _Timing:
+    seconds: float = 0.0
+    frames: int = 0
+    cached: bool = False
+
+
+class _Stages:
+    """Runs stages through the cache and keeps the time each took."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, _Timing] = {}
+
+    def run(self, name: str, frames: int, entry: cache.Entry, compute: Callable[[], cache.Arrays]) -> cache.Arrays:
+        start = time.perf_counter()
+        arrays, cached = entry.get(compute)
+        timing = self.timings.setdefault(name, _Timing(cached=True))
+        timing.seconds += time.perf_counter() - start
+        timing.frames += frames
+        timing.cached &= cached
+        return arrays
+
+
+def capture(video: Path | str, options: Options | None = None, progress: Progress = silent) -> Take:
+    """Turn a video into a take: detect, track, lift, refine, each stage cached.
+
+    Args:
+        video: a video file or an image sequence.
+        options: the user's choices.
+        progress: called by every stage; may raise `Cancelled`.
+
+    Raises:
+        UserError: the video cannot be read, or shows nobody, or the options contradict it.
+    """
+    video, options = Path(video), options or Options()
+    info = media.probe(video)
+    size = (info.width, info.height)
+    lens = refine.choose_lens(
+        info,
+        focal_px=options.focal_px,
+        focal_mm=options.focal_mm,
+        sensor_mm=options.sensor_mm,
+        fov_deg=options.fov_deg,
+    )
+    stop = min(options.end or info.frame_count, info.frame_count)
+    wanted = range(options.start, stop, options.every)
+    if not wanted:
+        raise UserError(
+            f"The frame range starts at {options.start}, but {video.name} ends at frame {info.frame_count - 1}.",
+            "Choose an earlier start.",
+        )
+    stages = _Stages()
+    source = {"video": cache.file_stamp(video), "range": [wanted.start, wanted.stop, wanted.step]}
+
+    detector_about, frames, people = _detect(video, wanted, options, source, stages, progress)
+    fps = float(info.fps) / options.every
+    everyone = _track(frames, people, fps, {**source, **detector_about["key"]}, stages)
+    if not len(everyone.joints):
+        raise UserError(
+            f"No person was found in {video.name}.",
+            "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body in view.",
+        )
+    tracks = track.choose(everyone, options.people)
+    _refuse_glimpses(tracks, video)
+
+    settings = asdict(options)
+    lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
+    lifter = lift.load_lifter(options.lifter, options.device)
+    inputs = {**source, **detector_about["key"], "people": options.people, **lens_key, "lifter": lifter.name}
+    poses = _lift(lifter, tracks, lens, size, fps, inputs, stages, progress)
+    solution = _refine(tracks, poses, lens, size, fps, inputs, stages, progress)
+
+    about_people = [
+        {
+            "id": index + 1,
+            "frames": int(np.isfinite(solution.joints[index]).all((1, 2)).sum()),
+            "confidence": _mean_confidence(tracks, index),
+        }
+        for index in range(len(tracks.joints))
+    ]
+    return Take(
+        frames=frames,
+        fps=info.fps,
+        person_ids=np.array([person["id"] for person in about_people]),
+        joints2d=tracks.joints,
+        confidence=tracks.confidence,
+        source=tracks.source,
+        joints3d=solution.joints,
+        contacts=solution.contacts,
+        camera_K=solution.camera.K,
+        camera_R=solution.camera.R,
+        camera_t=solution.camera.t,
+        distortion=solution.camera.distortion,
+        residual_px=solution.residual_px,
+        video={
+            "path": str(video.resolve()),
+            "name": video.name,
+            "width": info.width,
+            "height": info.height,
+            "frame_count": info.frame_count,
+            "start": wanted.start,
+            "end": wanted.stop,
+            "every": wanted.step,
+        },
+        settings=settings,
+        report={
+            "version": __version__,
+            "people": about_people,
+            "people_found": len(everyone.joints),
+            "detector": detector_about["report"],
+            "lifter": {"name": lifter.name, "licence": lifter.licence, "commercial": lifter.commercial},
+            "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
+            "solve": solution.report,
+            "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
+            "warnings": _warnings(info, tracks, lifter, solution),
+        },
+    )
+
+
+def _detect(
+    video: Path, wanted: range, options: Options, source: dict, stages: _Stages, progress: Progress
+) -> tuple[dict, np.ndarray, list[People]]:
+    """People of every wanted frame, in saved chunks: a job that stops goes on after the last whole chunk."""
+    detector = detect.open_detector(options.detector, options.detail, options.device)
+    key = {"detector": detector.name, "detail": options.detail}
+    frames: list[int] = []
+    people: list[People] = []
+
+    def compute(part: range, seen: int) -> cache.Arrays:
+        indices, found = [], []
+        for batch in _batches(media.read_frames(video, part.start, part.stop, part.step), detector.batch_size):
+            found += detector.detect([frame.image for frame in batch])
+            indices += [frame.index for frame in batch]
+            progress("detect", seen + len(indices), len(wanted))
+        return _pack(indices, found)
+
+    try:
+        for begin in range(0, len(wanted), CHUNK):
+            part = wanted[begin : begin + CHUNK]
+            entry = cache.entry("detect", ("detect", "media", "common"), **source, **key, part=[part.start, part.stop])
+            progress("detect", begin, len(wanted))
+            chunk = stages.run("detect", len(part), entry, lambda part=part, begin=begin: compute(part, begin))
+            indices, found = _unpack(chunk)
+            frames += indices
+            people += found
+            progress("detect", begin + len(part), len(wanted))
+    finally:
+        detector.close()
+    if not frames:
+        raise UserError(f"{video.name} has no readable frame.", "Convert it to an ordinary MP4 and try again.")
+    report = {"name": detector.name, "description": detector.description, "licence": detector.licence}
+    return {"key": key, "report": report}, np.array(frames, np.int32), people
+
+
+def _batches(frames: Iterator[media.Frame], size: int) -> Iterator[list[media.Frame]]:
+    batch: list[media.Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _pack(indices: list[int], people: list[People]) -> cache.Arrays:
+    return {
+        "frames": np.array(indices, np.int32),
+        "counts": np.array([len(found.joints) for found in people], np.int32),
+        "joints": np.concatenate([found.joints for found in people] or [np.zeros((0, 21, 2), np.float32)]),
+        "confidence": np.concatenate([found.confidence for found in people] or [np.zeros((0, 21), np.float32)]),
+    }
+
+
+def _unpack(arrays: cache.Arrays) -> tuple[list[int], list[People]]:
+    ends = np.cumsum(arrays["counts"])[:-1]
+    joints, confidence = np.split(arrays["joints"], ends), np.split(arrays["confidence"], ends)
+    if not len(arrays["counts"]):
+        return [], []
+    return arrays["frames"].tolist(), [People(j, c) for j, c in zip(joints, confidence, strict=True)]
+
+
+def _track(frames: np.ndarray, people: list[People], fps: float, inputs: dict, stages: _Stages) -> Tracks:
+    def compute() -> cache.Arrays:
+        tracks = track.fill_gaps(track.track(frames, people, fps), fps)
+        return {field.name: getattr(tracks, field.name) for field in dataclasses.fields(tracks)}
+
+    entry = cache.entry("track", ("detect", "media", "track", "common"), **inputs)
+    return Tracks(**stages.run("track", len(frames), entry, compute))
+
+
+def _refuse_glimpses(tracks: Tracks, video: Path) -> None:
+    longest = int(np.isfinite(tracks.joints[..., 0]).any(-1).sum(-1).max())
+    if longest < FEWEST_FRAMES:
+        raise UserError(
+            f"A person was found in only {longest} of {len(tracks.frames)} frames of {video.name}, too few for motion.",
+            "Choose a range in which the person stays in view, or the detail 'fine'.",
+        )
+
+
+def _lift(
+    lifter: lift.Lifter,
+    tracks: Tracks,
+    lens: refine.Lens,
+    size: tuple[int, int],
+    fps: float,
+    inputs: dict,
+    stages: _Stages,
+    progress: Progress,
+) -> np.ndarray:
+    def compute() -> cache.Arrays:
+        poses = []
+        for index, (joints, confidence) in enumerate(zip(tracks.joints, tracks.confidence, strict=True)):
+            progress("lift", index, len(tracks.joints))
+            poses.append(lifter.lift(joints, confidence, lens.K, size, fps))
+        progress("lift", len(poses), len(poses))
+        return {"poses": np.stack(poses)}
+
+    entry = cache.entry("lift", ("detect", "media", "track", "lift", "common"), **inputs)
+    return stages.run("lift", len(tracks.frames), entry, compute)["poses"]
+
+
+def _refine(
+    tracks: Tracks,
+    poses: np.ndarray,
+    lens: refine.Lens,
+    size: tuple[int, int],
+    fps: float,
+    inputs: dict,
+    stages: _Stages,
+    progress: Progress,
+) -> refine.Solution:
+    def compute() -> cache.Arrays:
+        solved = refine.solve(tracks, poses, lens, size, fps, progress)
+        camera = {f"camera_{field.name}": getattr(solved.camera, field.name) for field in dataclasses.fields(Camera)}
+        return {
+            **camera,
+            "joints": solved.joints,
+            "contacts": solved.contacts,
+            "residual_px": solved.residual_px,
+            "report": np.array(json.dumps(solved.report)),
+        }
+
+    code = ("detect", "media", "track", "lift", "refine", "common", "cameras.py")
+    stored = stages.run("refine", len(tracks.frames), cache.entry("refine", code, **inputs), compute)
+    return refine.Solution(
+        camera=Camera(**{field.name: stored[f"camera_{field.name}"] for field in dataclasses.fields(Camera)}),
+        joints=stored["joints"],
+        contacts=stored["contacts"],
+        residual_px=stored["residual_px"],
+        report=json.loads(str(stored["report"])),
+    )
+
+
+def _mean_confidence(tracks: Tracks, index: int) -> float:
+    seen = np.isfinite(tracks.joints[index, :, : len(COCO_17), 0])
+    confidence = tracks.confidence[index, :, : len(COCO_17)]
+    return round(float(confidence[seen].mean()), 3) if seen.any() else 0.0
+
+
+def _warnings(info: media.VideoInfo, tracks: Tracks, lifter: lift.Lifter, solution: refine.Solution) -> list[str]:
+    warnings = list(solution.report.get("warnings", []))
+    if info.variable_rate:
+        warnings.append("The video has a variable frame rate: frames are matched by time to the numbers Blender shows.")
+    if not lifter.commercial:
+        warnings.append(f"The lifter '{lifter.name}' may not be used for commercial work ({lifter.licence}).")
+    seen = tracks.confidence[..., : len(COCO_17)] >= VISIBLE
+    for index, share in enumerate(seen.any(-1).mean(-1)):
+        if share < 0.5:
+            warnings.append(f"Person {index + 1} is visible in only {share:.0%} of the frames.")
+    return warnings
