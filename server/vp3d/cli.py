@@ -31,6 +31,7 @@ app.add_typer(train_app, name="train")
 console = Console()
 errors = Console(stderr=True)
 
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]
 TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
 
 STAGES = {"detect": "Finding joints", "lift": "Lifting to 3D", "refine": "Solving camera and world"}
@@ -70,16 +71,12 @@ def _common(
 @app.command()
 def capture(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video, or a folder or pattern of images.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The take to write. [default: VIDEO.vp3d]")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Take to write. [default: VIDEO.vp3d]")] = None,
     people: Annotated[str, typer.Option(help="main, all, or numbers such as 1,3.")] = "main",
     start: Annotated[int, typer.Option(help="First frame, from 0.")] = 0,
     end: Annotated[int | None, typer.Option(help="Frame after the last. [default: the whole video]")] = None,
     every: Annotated[int, typer.Option(help="Use every n-th frame.")] = 1,
-    detector: Annotated[
-        str, typer.Option(help="auto, bottom-up (several people) or mediapipe (one, offline).")
-    ] = "auto",
+    detector: Annotated[str, typer.Option(help="auto, bottom-up (many people) or mediapipe (one).")] = "auto",
     detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     lifter: Annotated[str | None, typer.Option(help="Lifter weights, by name or file. [default: bundled]")] = None,
@@ -106,8 +103,11 @@ def capture(
         fov_deg=fov,
     )
     output = output or Path(f"{video.stem}.vp3d")
-    with _Bar() as bar:
-        take = pipeline.capture(video, options, bar)
+    try:
+        with _Bar() as bar:
+            take = pipeline.capture(video, options, bar)
+    except KeyboardInterrupt:
+        raise Cancelled from None
     takes.save(take, output)
     _print_summary(take)
     console.print(f"Take: {output}", soft_wrap=True)
@@ -123,9 +123,7 @@ def info(path: TakeArgument) -> None:
 def export(
     path: TakeArgument,
     to: Annotated[str, typer.Option(help="bvh, json, csv or npz.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write. [default: beside the take]")
-    ] = None,
+    output: OutputOption = None,
 ) -> None:
     """Write a take as BVH, JSON, CSV or NPZ."""
     from vp3d import export as exports
@@ -138,9 +136,7 @@ def export(
 @app.command()
 def preview(
     path: TakeArgument,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The MP4 to write. [default: beside the take]")
-    ] = None,
+    output: OutputOption = None,
     video: Annotated[Path | None, typer.Option(help="The video, where it has moved since the capture.")] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of rendered frames to show beside the plate.")] = None,
 ) -> None:
@@ -157,12 +153,8 @@ def preview(
 @app.command()
 def report(
     path: TakeArgument,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page to write. [default: beside the take]")
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="Known joints and camera (JSON), to say how far off it was.")
-    ] = None,
+    output: OutputOption = None,
+    truth: Annotated[Path | None, typer.Option(help="Known joints and camera, to say how far off it was.")] = None,
 ) -> None:
     """Write a page about a take: what was found, how sure it is, how far the 3D lies from the plate."""
     import json
@@ -188,9 +180,7 @@ def bench(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="The clip to measure with.")],
     detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
     detector: Annotated[str, typer.Option(help="auto, bottom-up or mediapipe.")] = "auto",
-    loops: Annotated[
-        int, typer.Option(help="Also measure the clip repeated so often, to see whether memory grows.")
-    ] = 10,
+    loops: Annotated[int, typer.Option(help="Also measure the clip repeated this often, for memory.")] = 10,
 ) -> None:
     """Measure frames per second per stage and peak memory on this computer."""
     from vp3d.bench import bench as run
@@ -220,18 +210,13 @@ def _print_summary(take: takes.Take) -> None:
 def main() -> None:
     """Run the command line; what the user can put right ends as one sentence and status 1."""
     try:
-        app(standalone_mode=False)
+        app()
     except (UserError, takes.TakeError) as error:
-        errors.print(f"vp3d: {error}", style="red", soft_wrap=True, highlight=False)
+        errors.print(f"vp3d: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
         sys.exit(1)
-    except (KeyboardInterrupt, Cancelled):
+    except Cancelled:
         errors.print("Stopped. Finished stages are kept: the same command goes on from there.")
         sys.exit(130)
-    except Exception as error:
-        if type(error).__module__.startswith("click"):  # a usage error shows itself
-            error.show() if hasattr(error, "show") else errors.print(str(error))
-            sys.exit(2)
-        raise
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     if not len(everyone.joints):
         raise UserError(
             f"No person was found in {video.name}.",
-            "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body in view.",
+            "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body.",
         )
     tracks = track.choose(everyone, options.people)
     _refuse_glimpses(tracks, video)

@@ -150,9 +150,7 @@ def _run(client: _Client, start: dict) -> None:
     try:
         summary = _capture(start, _reporter(client, job))
     except Cancelled:
-        fail(
-            "The capture was stopped.", "Finished stages are kept: the next capture goes on from there.", cancelled=True
-        )
+        fail("The capture was stopped.", "Finished stages are kept for the next capture.", cancelled=True)
     except (UserError, TakeError) as error:
         fail(getattr(error, "message", str(error)), getattr(error, "hint", ""))
     except MemoryError:
