@@ -4,6 +4,7 @@
 has checked it: `take.json` declares every array, and the zip and the `.npy` headers must agree with it.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -136,7 +137,8 @@ def save(take: Take, path: Path | str) -> None:
                     np.lib.format.write_array(member, getattr(take, name), allow_pickle=False)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise TakeError(f"The take cannot be written to {path}: {error.strerror or error}.") from error
 
 

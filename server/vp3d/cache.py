@@ -4,6 +4,7 @@ An entry is found by everything its content depends on: the input, the settings 
 cache that cannot be written (full or read-only disk) costs speed, never the job.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -75,7 +76,8 @@ class Entry:
             _prune(self.path.parent)
         except OSError as error:
             log.warning("the result of a stage could not be cached: %s", error)
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
     def get(self, compute: Callable[[], Arrays]) -> tuple[Arrays, bool]:
         """The stored arrays and True, or else what `compute` returns, now stored, and False."""
