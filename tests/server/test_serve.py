@@ -1,0 +1,218 @@
+"""The server as a process: greeting, token, jobs, and that it never outlives Blender."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from vp3d.common import protocol
+from vp3d.common import take as takes
+
+TOKEN = secrets.token_hex(32)
+
+
+class Server:
+    """A server child as the add-on starts it."""
+
+    def __init__(self, folder: Path, token: str = TOKEN) -> None:
+        self.ready_file = folder / "ready.json"
+        self.log = (folder / "server.log").open("w")
+        environment = {**os.environ, protocol.TOKEN_VARIABLE: token, "VP3D_HOME": str(folder / "home")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "vp3d", "serve", "--ready-file", str(self.ready_file)],
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            env={**environment, "PYTHONPATH": str(Path(takes.__file__).parents[2])},
+        )
+        self.decoder = protocol.Decoder()
+        self.received: list[dict] = []
+        self.socket: socket.socket | None = None
+
+    def connect(self, token: str = TOKEN) -> dict:
+        deadline = time.monotonic() + 20
+        while not self.ready_file.exists():
+            assert time.monotonic() < deadline and self.process.poll() is None, self.text()
+            time.sleep(0.01)
+        self.socket = socket.create_connection(("127.0.0.1", json.loads(self.ready_file.read_text())["port"]))
+        self.socket.settimeout(120)
+        self.socket.sendall(protocol.encode("hello", protocol=protocol.PROTOCOL, token=token))
+        return self.receive("hello")
+
+    def send(self, type_: str, **fields: object) -> None:
+        self.socket.sendall(protocol.encode(type_, **fields))
+
+    def receive(self, *types: str) -> dict:
+        """The next message of some types; others are passed over."""
+        while True:
+            while self.received:
+                message = self.received.pop(0)
+                if message["type"] in types:
+                    return message
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError(self.text())
+            self.received += self.decoder.feed(data)
+
+    def ended(self, within: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within)
+        return self.process.poll() is not None
+
+    def text(self) -> str:
+        return Path(self.log.name).read_text()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+def test_greeting_and_shutdown(server: Server) -> None:
+    hello = server.connect()
+    assert (hello["protocol"], hello["pid"]) == (protocol.PROTOCOL, server.process.pid)
+    server.send("shutdown")
+    assert server.ended(within=2)
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"\x00" * 100 + b"\n", b"{}\n"])
+def test_strangers_are_refused_and_the_client_still_comes_in(server: Server, first: bytes) -> None:
+    while not server.ready_file.exists():
+        time.sleep(0.01)
+    with socket.create_connection(("127.0.0.1", json.loads(server.ready_file.read_text())["port"])) as stranger:
+        stranger.settimeout(5)
+        stranger.sendall(first)
+        with contextlib.suppress(ConnectionResetError):
+            assert stranger.recv(100) == b""
+    assert server.connect()["type"] == "hello"
+
+
+def test_a_wrong_token_is_refused(server: Server) -> None:
+    with pytest.raises((ConnectionError, TimeoutError)):
+        server.connect(token="0" * 64)
+    assert server.connect()["type"] == "hello"
+
+
+def test_no_token_no_server(tmp_path: Path) -> None:
+    server = Server(tmp_path, token="")
+    assert server.ended(within=20)
+    assert "without a token" in server.text()
+
+
+def test_it_ends_with_stdin(server: Server) -> None:
+    server.connect()
+    server.process.stdin.close()
+    assert server.ended(within=2)
+
+
+def test_it_ends_with_the_connection(server: Server) -> None:
+    server.connect()
+    server.socket.close()
+    assert server.ended(within=2)
+
+
+def test_it_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:]; import pathlib, time; from test_serve import Server;"
+        "server = Server(pathlib.Path(sys.argv[1])); server.connect();"
+        "print(server.process.pid, flush=True); time.sleep(60)"
+    )
+    folders = [str(Path(__file__).parent), str(Path(takes.__file__).parents[2])]
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *folders], stdout=subprocess.PIPE)
+    child = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 2
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_message_for_the_other_side_ends_it(server: Server) -> None:
+    server.connect()
+    server.send("progress", job="1", stage="x", done=0, total=1)
+    assert server.ended(within=2)
+
+
+def _start(server: Server, video: Path, take: Path, **options: object) -> None:
+    server.send("start", job="1", video=str(video), take=str(take), options={"detector": "mediapipe", **options})
+
+
+def test_bad_jobs_end_in_sentences_and_the_next_one_runs(server: Server, tmp_path: Path) -> None:
+    server.connect()
+    text = tmp_path / "not a video.mp4"
+    text.write_text("hello")
+    for video, options in ((text, {}), (tmp_path / "missing.mp4", {}), (text, {"colour": 1}), (text, {"start": "x"})):
+        _start(server, video, tmp_path / "out.vp3d", **options)
+        error = server.receive("error", "result")
+        assert error["type"] == "error"
+        assert error["message"].endswith(".") and not error["details"], error
+
+
+def test_capture_cancel_and_capture_again(server: Server, tmp_path: Path, repository: Path) -> None:
+    server.connect()
+    video = repository / "install/demo/walk.mp4"
+    _start(server, video, tmp_path / "out.vp3d", end=60)
+    progress = server.receive("progress", "error")
+    while progress.get("stage") != "detect" or progress["done"] < 5:
+        progress = server.receive("progress", "error")
+    begun = time.monotonic()
+    server.send("cancel", job="1")
+    error = server.receive("error", "result")
+    assert error["cancelled"] and time.monotonic() - begun < 2
+    assert not (tmp_path / "out.vp3d").exists()
+
+    server.send(
+        "start",
+        job="2",
+        video=str(video),
+        take=str(tmp_path / "out.vp3d"),
+        options={"detector": "mediapipe", "end": 60},
+    )
+    result = server.receive("result", "error")
+    assert result["type"] == "result", result
+    assert result["summary"]["people"][0]["frames"] >= 55
+    assert takes.load(tmp_path / "out.vp3d").joints3d.shape == (1, 60, 17, 3)
+
+
+@pytest.mark.parametrize("stage", ["load", "detect", "lift", "refine"])
+def test_killed_in_any_stage_the_next_capture_resumes(tmp_path: Path, repository: Path, stage: str) -> None:
+    video, take = repository / "install/demo/walk.mp4", tmp_path / "out.vp3d"
+    first = Server(tmp_path)
+    first.connect()
+    _start(first, video, take, end=30)
+    while first.receive("progress")["stage"] != stage:
+        pass
+    first.process.kill()
+    first.process.wait()
+    assert not take.exists()
+
+    first.ready_file.unlink()
+    second = Server(tmp_path)
+    try:
+        second.connect()
+        _start(second, video, take, end=30)
+        assert second.receive("result", "error")["type"] == "result"
+    finally:
+        second.process.kill()
+        second.process.wait()
+    timings = takes.load(take).report["timings"]
+    assert timings["detect"]["cached"] == (stage in ("lift", "refine"))
