@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from vp3d import __version__
 from vp3d.common import take as takes
@@ -28,13 +28,19 @@ train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 
-console = Console()
+console = Console(highlight=False)
 errors = Console(stderr=True)
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]
 TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
 
-STAGES = {"detect": "Finding joints", "lift": "Lifting to 3D", "refine": "Solving camera and world"}
+STAGES = {
+    "detect": "Finding joints",
+    "lift": "Lifting to 3D",
+    "refine": "Solving camera and world",
+    "preview": "Drawing the preview",
+    "download": "Downloading",
+}
 
 
 class _Bar:
@@ -186,6 +192,38 @@ def bench(
     from vp3d.bench import bench as run
 
     console.print(run(video, detail=detail, detector=detector, loops=loops))
+
+
+@models_app.command(name="list")
+def list_models() -> None:
+    """List the weights: what they are for, where they are, and what their licence allows."""
+    from vp3d import models
+
+    table = Table(
+        Column("name", no_wrap=True), "stage", "size", "commercial work", "licence", Column("where", overflow="fold")
+    )
+    for model in models.MODELS.values():
+        size = f"{model.size / 1e6:.1f} MB" if model.size else ""
+        place = models.find(model.name)
+        table.add_row(
+            model.name,
+            model.stage,
+            size,
+            "yes" if model.commercial else "no",
+            model.licence,
+            str(place) if place else "not here",
+        )
+    console.print(table)
+
+
+@models_app.command()
+def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `vp3d models list`.")]) -> None:
+    """Download weights from their official address, check them and keep them for all captures."""
+    from vp3d import models
+
+    with _Bar() as bar:
+        path = models.download(name, bar)
+    console.print(str(path), soft_wrap=True)
 
 
 @app.command(name="version")
