@@ -1,0 +1,86 @@
+"""The bottom-up detector: one network over the whole image, joints grouped into people afterwards."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vp3d.common.skeletons import BODY_21
+from vp3d.detect.grouping import affinity_matrix, group
+from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.openvino_ir import load_network
+from vp3d.detect.peaks import Peaks, find_peaks
+from vp3d.detect.runtime import open_runtime
+from vp3d.detect.types import People
+from vp3d.models import MODELS
+
+WEIGHTS = "human-pose-estimation-0001"
+
+SHORT_SIDE = {"fast": 256, "normal": 368, "fine": 512}
+"""Short side of the network's input (px) per level of detail; 368 is where it is most accurate."""
+
+_LONGEST = 4  # long side at most this many short sides: keeps memory in bounds for strips of images
+_BODY_FROM_KEYPOINTS = {i: BODY_21.index(name) for i, name in enumerate(KEYPOINTS) if name != "neck"}
+
+
+def input_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height (px) to resize an image to: the asked-for short side, multiples of the stride."""
+    scale = min(short_side / min(width, height), _LONGEST * short_side / max(width, height))
+    return tuple(max(round(side * scale / STRIDE), 1) * STRIDE for side in (width, height))
+
+
+def decode(heatmaps: np.ndarray, affinity_maps: np.ndarray, scale: tuple[float, float]) -> People:
+    """Maps of one image to people.
+
+    Args:
+        heatmaps: (19, h, w), background last.
+        affinity_maps: (38, h, w).
+        scale: pixels of the image per pixel of the network's input, along u and v.
+    """
+    peaks = find_peaks(heatmaps[: len(KEYPOINTS)], STRIDE)
+    slots = group(peaks, affinity_matrix(peaks, affinity_maps))
+    slots.sort(key=lambda slot: -peaks.score[slot[slot >= 0]].sum())
+    return _people(slots, peaks, scale)
+
+
+def _people(slots: list[np.ndarray], peaks: Peaks, scale: tuple[float, float]) -> People:
+    people = People.empty(len(slots))
+    position = (peaks.position + 0.5) * scale - 0.5
+    for person, slot in enumerate(slots):
+        for keypoint, joint in _BODY_FROM_KEYPOINTS.items():
+            if slot[keypoint] >= 0:
+                people.joints[person, joint] = position[slot[keypoint]]
+                people.confidence[person, joint] = peaks.score[slot[keypoint]]
+    return people
+
+
+class BottomUp:
+    """Lightweight OpenPose behind the `Detector` interface."""
+
+    name = "bottom-up"
+
+    def __init__(self, weights: Path, detail: str = "normal", device: str = "auto") -> None:
+        self._short_side = SHORT_SIDE[detail]
+        self._runtime = open_runtime(load_network(weights), device)
+        self.batch_size = self._runtime.batch_size
+        self.licence = MODELS[WEIGHTS].licence
+        self.description = (
+            f"The bottom-up detector (Lightweight OpenPose, short side {self._short_side} px) found everyone in the "
+            "picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
+        )
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[People]:
+        """See `Detector`."""
+        if not images:
+            return []
+        height, width = images[0].shape[:2]
+        size = input_size(width, height, self._short_side)
+        method = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
+        batch = np.stack([cv2.resize(image, size, interpolation=method) for image in images])
+        scale = width / size[0], height / size[1]
+        return [decode(heat, affinity, scale) for heat, affinity in self._runtime.run(batch)]
+
+    def close(self) -> None:
+        """See `Detector`."""
+        del self._runtime

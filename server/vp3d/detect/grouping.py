@@ -1,0 +1,235 @@
+"""Candidate joints to people: an affinity matrix from part-affinity maps, and constrained clustering of it.
+
+Affinities are line integrals of the part-affinity maps (Cao et al. 2017, eq. 10). People are the clusters of an
+agglomerative clustering with average linkage under the constraint that a cluster holds at most one joint of a type.
+"""
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.peaks import Peaks
+
+
+@dataclass(frozen=True)
+class Limb:
+    """A pair of joints that part-affinity maps connect.
+
+    Attributes:
+        joints: indices into `KEYPOINTS`, from and to.
+        channel: affinity map of the x component; y follows.
+        centre: where in its cell (px, x and y alike) the map's values belong; heatmaps have (STRIDE - 1) / 2. The
+            published network learned its affinity maps with these shifts (measured by mirroring images).
+        tree: part of the tree that makes a body; the others only add evidence.
+    """
+
+    joints: tuple[int, int]
+    channel: int
+    centre: float = 1.6
+    tree: bool = True
+
+
+_SHOULDER, _HEAD = 3.5, 2.5
+
+LIMBS = (
+    Limb((1, 8), 0), Limb((8, 9), 2), Limb((9, 10), 4),
+    Limb((1, 11), 6), Limb((11, 12), 8), Limb((12, 13), 10),
+    Limb((1, 2), 12, _SHOULDER), Limb((2, 3), 14), Limb((3, 4), 16), Limb((2, 16), 18, tree=False),
+    Limb((1, 5), 20, _SHOULDER), Limb((5, 6), 22), Limb((6, 7), 24), Limb((5, 17), 26, tree=False),
+    Limb((1, 0), 28, _HEAD), Limb((0, 14), 30, _HEAD), Limb((0, 15), 32, _HEAD),
+    Limb((14, 16), 34, _HEAD), Limb((15, 17), 36, _HEAD),
+)  # fmt: skip
+"""The nineteen limbs of Lightweight OpenPose."""
+
+MIN_AFFINITY = 0.2
+"""Clusters merge while their mean affinity is at least this."""
+MIN_JOINTS = 3
+MIN_MEAN_SCORE = 0.2
+
+_SAMPLES = 10
+_PROBES = (2, 5, 7)  # samples looked at first: most pairs have nothing between them
+_MIN_SAMPLE = 0.05
+_MIN_SUPPORT = 0.8
+_SHORT = 0.75 * STRIDE  # px; below this the direction of a pair is mostly noise
+_SWAP_GAIN = 0.1
+
+_TREE_NEIGHBOURS = [0] * len(KEYPOINTS)  # bit mask of the joint types a type is joined to
+for _limb in LIMBS:
+    if _limb.tree:
+        _a, _b = _limb.joints
+        _TREE_NEIGHBOURS[_a] |= 1 << _b
+        _TREE_NEIGHBOURS[_b] |= 1 << _a
+
+
+def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
+    """Affinity between all candidate joints.
+
+    Args:
+        peaks: N candidates.
+        affinity_maps: (38, h, w) float, x and y components per limb.
+
+    Returns:
+        (N, N) float64, symmetric, 0…1: mean of the maps' projection on the line between two joints that a limb
+        connects; 0 where less than 80 % of the line is supported, and for pairs that no limb connects.
+    """
+    result = np.zeros((len(peaks), len(peaks)))
+    first, second, limb = _pairs(peaks)
+    if len(first) == 0:
+        return result
+    start, end = peaks.position[first], peaks.position[second]
+    delta = end - start
+    length = np.linalg.norm(delta, axis=1)
+    direction = delta / np.maximum(length, 1e-6)[:, None]
+    centre = np.array([item.centre for item in LIMBS])[limb]
+    channel = np.array([item.channel for item in LIMBS])[limb]
+    # In cells of the map, as float32: the sampling below is where the time goes.
+    origin, step = ((start - centre[:, None]) / STRIDE), delta / STRIDE
+
+    def project(rows: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+        at = origin[rows, None] + step[rows, None] * fractions[None, :, None]
+        x, y = _sample(affinity_maps, channel[rows], at)
+        return x * direction[rows, 0, None] + y * direction[rows, 1, None]
+
+    fractions = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    every = np.arange(len(first))
+    short = length < _SHORT
+    likely = every[short | ((project(every, fractions[list(_PROBES)]) > _MIN_SAMPLE).sum(axis=1) >= 2)]
+    samples = project(likely, fractions)
+    supported = (samples > _MIN_SAMPLE).mean(axis=1) >= _MIN_SUPPORT
+    affinity = np.where(supported, samples.mean(axis=1), 0.0).clip(0.0, 1.0)
+    # OpenPose gives such pairs the least score that passes.
+    affinity = np.where(short[likely], np.maximum(affinity, MIN_AFFINITY), affinity)
+    result[first[likely], second[likely]] = affinity
+    return np.maximum(result, result.T)
+
+
+def _pairs(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of all candidate pairs that a limb connects, and of the limb."""
+    bounds = np.searchsorted(peaks.kind, np.arange(len(KEYPOINTS) + 1))
+    first, second, limbs = [], [], []
+    for number, limb in enumerate(LIMBS):
+        a, b = (np.arange(bounds[kind], bounds[kind + 1]) for kind in limb.joints)
+        first.append(np.repeat(a, len(b)))
+        second.append(np.tile(b, len(a)))
+        limbs.append(np.full(len(a) * len(b), number))
+    return np.concatenate(first), np.concatenate(second), np.concatenate(limbs)
+
+
+def _sample(maps: np.ndarray, channel: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear samples of two neighbouring channels: (M,) first channels, (M, S, 2) cells to two (M, S)."""
+    height, width = maps.shape[1:]
+    u = at[..., 0].clip(0, width - 1)
+    v = at[..., 1].clip(0, height - 1)
+    left = np.minimum(u.astype(np.intp), max(width - 2, 0))
+    top = np.minimum(v.astype(np.intp), max(height - 2, 0))
+    fu, fv = u - left, v - top
+    flat = maps.reshape(-1)
+    right, below = min(1, width - 1), width * min(1, height - 1)
+    base = (channel[:, None] * height + top) * width + left
+    weights = ((1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv)
+    offsets = (0, right, below, below + right)
+
+    def blend(start: np.ndarray) -> np.ndarray:
+        return sum(weight * flat[start + offset] for weight, offset in zip(weights, offsets, strict=True))
+
+    return blend(base), blend(base + height * width)
+
+
+def group(peaks: Peaks, affinity: np.ndarray) -> list[np.ndarray]:
+    """Cluster candidate joints into people.
+
+    Args:
+        peaks: N candidates.
+        affinity: (N, N) from `affinity_matrix`.
+
+    Returns:
+        One (18,) int array per person: the candidate of each joint in the order of `KEYPOINTS`, -1 where absent.
+    """
+    clusters = [members for members in _agglomerate(peaks.kind, affinity) if _plausible(members, peaks, affinity)]
+    slots = np.full((len(clusters), len(KEYPOINTS)), -1)
+    for person, members in enumerate(clusters):
+        slots[person, peaks.kind[members]] = members
+    _repair(slots, peaks.kind, affinity)
+    return [slot for slot in slots if _plausible(slot[slot >= 0], peaks, affinity)]
+
+
+def _plausible(members: list[int] | np.ndarray, peaks: Peaks, affinity: np.ndarray) -> bool:
+    if len(members) < MIN_JOINTS:
+        return False
+    # Each limb counts once: half the sum of a symmetric matrix.
+    total = peaks.score[members].sum() + 0.5 * affinity[np.ix_(members, members)].sum()
+    return total / len(members) >= MIN_MEAN_SCORE
+
+
+def _agglomerate(kind: np.ndarray, affinity: np.ndarray) -> list[list[int]]:
+    """Merge the two most alike clusters that share no joint type, until none are alike enough."""
+    members = {i: [i] for i in range(len(kind))}
+    mask = {i: 1 << int(k) for i, k in enumerate(kind)}
+    rows, columns = np.nonzero(np.triu(affinity))
+    sums: dict[int, dict[int, float]] = {i: {} for i in members}
+    heap = []
+    for i, j, value in zip(rows.tolist(), columns.tolist(), affinity[rows, columns].tolist(), strict=True):
+        sums[i][j] = sums[j][i] = value
+        if value >= MIN_AFFINITY:
+            heap.append((-value, i, j))
+    heapq.heapify(heap)
+    new = len(members)
+    while heap:
+        _, a, b = heapq.heappop(heap)
+        # A merged cluster gets a new number, so entries of its parts are recognised as out of date.
+        if a not in members or b not in members or mask[a] & mask[b]:
+            continue
+        members[new] = members.pop(a) + members.pop(b)
+        mask[new] = mask.pop(a) | mask.pop(b)
+        linked = sums.pop(a)
+        for other, value in sums.pop(b).items():
+            linked[other] = linked.get(other, 0.0) + value
+        linked.pop(a, None), linked.pop(b, None)
+        sums[new] = linked
+        for other, value in linked.items():
+            neighbours = sums[other]
+            neighbours.pop(a, None), neighbours.pop(b, None)
+            neighbours[new] = value
+            if not mask[new] & mask[other]:
+                mean = value / max(_tree_limbs(mask[new], mask[other]), 1)
+                if mean >= MIN_AFFINITY:
+                    heapq.heappush(heap, (-mean, new, other))
+        new += 1
+    return list(members.values())
+
+
+def _tree_limbs(a: int, b: int) -> int:
+    """How many limbs of the body's tree run between two sets of joint types."""
+    return sum((near & b).bit_count() for kind, near in enumerate(_TREE_NEIGHBOURS) if a >> kind & 1)
+
+
+def _repair(slots: np.ndarray, kind: np.ndarray, affinity: np.ndarray) -> None:
+    """Move single joints, in place, to people they fit better than where they are and better than who sits there.
+
+    Clustering decides on early, partial clusters; here every joint is judged against the finished people.
+    """
+    if len(slots) == 0:
+        return
+    joints = np.arange(len(kind))
+    for _ in range(2 * len(kind)):
+        member = np.zeros((len(kind) + 1, len(slots)))
+        owner = np.full(len(kind) + 1, -1)
+        for person, slot in enumerate(slots):
+            member[slot, person] = 1
+            owner[slot] = person
+        member, owner = member[:-1], owner[:-1]  # the last row took the empty slots, index -1
+        fit = affinity @ member
+        held = slots[:, kind].T
+        own = np.where(owner >= 0, fit[joints, owner], 0.0)
+        sitting = np.where(held >= 0, fit[held, np.arange(len(slots))], 0.0)
+        gain = fit - np.maximum(own[:, None], sitting) - _SWAP_GAIN
+        gain[owner >= 0, owner[owner >= 0]] = 0.0
+        gain[fit < MIN_AFFINITY] = 0.0
+        joint, person = np.unravel_index(np.argmax(gain), gain.shape)
+        if gain[joint, person] <= 0:
+            return
+        if owner[joint] >= 0:
+            slots[owner[joint], kind[joint]] = -1
+        slots[person, kind[joint]] = joint

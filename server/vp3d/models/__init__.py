@@ -1,0 +1,7 @@
+"""Weights: one table, one look-up order, and a download that only happens when asked for."""
+
+from vp3d.models.download import download
+from vp3d.models.lookup import BUNDLED, FOLDERS_VARIABLE, find, require
+from vp3d.models.table import MODELS, Model, WeightFile
+
+__all__ = ["BUNDLED", "FOLDERS_VARIABLE", "MODELS", "Model", "WeightFile", "download", "find", "require"]

@@ -1,0 +1,114 @@
+"""The weights that stages use, as data: what they are, where they lie, who made them and what their licence allows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a model.
+
+    Attributes:
+        name: file name.
+        size: bytes; 0 where we neither download the file nor ship one fixed release of it.
+        sha256: of the official file, empty where `size` is 0.
+        address: official place to download it from, empty where it is never downloaded.
+    """
+
+    name: str
+    size: int = 0
+    sha256: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One set of weights.
+
+    Attributes:
+        name: what `find` and the command line call it.
+        title: what people call it.
+        stage: the stage that uses it.
+        files: its files; the first one is the path that `find` returns, the others lie beside it.
+        licence: of the weights.
+        commercial: whether commercial work may use them.
+        credit: line to show wherever they are used.
+        layouts: sub-folders of a models folder in which the files may lie, in the order tried.
+        package: import name of the library that carries them, empty where none does.
+    """
+
+    name: str
+    title: str
+    stage: str
+    files: tuple[WeightFile, ...]
+    licence: str
+    commercial: bool
+    credit: str
+    layouts: tuple[str, ...] = ("",)
+    package: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes to download; 0 where the model cannot be downloaded."""
+        return sum(file.size for file in self.files if file.address)
+
+
+_OPEN_MODEL_ZOO = "https://storage.openvinotoolkit.org/repositories/open_model_zoo/2021.4/models_bin/3/human-pose-estimation-0001/FP16/"
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            name="human-pose-estimation-0001",
+            title="Lightweight OpenPose (Open Model Zoo)",
+            stage="detect",
+            files=(
+                WeightFile(
+                    "human-pose-estimation-0001.xml",
+                    153_702,
+                    "560880b45f2e58f1f4d5388000e0364c30199ef656a1b2fd07cd4cdb7b53561c",
+                    _OPEN_MODEL_ZOO + "human-pose-estimation-0001.xml",
+                ),
+                WeightFile(
+                    "human-pose-estimation-0001.bin",
+                    8_197_356,
+                    "40dfef77d8216f23b83d86d8915659e3ade89abadbb9173bc9b946cffb6c1c9e",
+                    _OPEN_MODEL_ZOO + "human-pose-estimation-0001.bin",
+                ),
+            ),
+            licence="Apache-2.0",
+            commercial=True,
+            credit="human-pose-estimation-0001, Open Model Zoo, Intel (Lightweight OpenPose, D. Osokin 2018)",
+            layouts=("human-pose-estimation-0001/FP16", "human-pose-estimation-0001", "FP16", ""),
+        ),
+        Model(
+            name="mediapipe-pose",
+            title="MediaPipe Pose (BlazePose, full)",
+            stage="detect",
+            files=(WeightFile("modules/pose_landmark/pose_landmark_full.tflite"),),
+            licence="Apache-2.0",
+            commercial=True,
+            credit="MediaPipe Pose, Google (BlazePose, V. Bazarevsky et al. 2020)",
+            package="mediapipe",
+        ),
+        Model(
+            name="lifter",
+            title="VP3D lifter",
+            stage="lift",
+            files=(WeightFile("lifter.safetensors"),),
+            licence="GPL-3.0-or-later",
+            commercial=True,
+            credit="VP3D lifter, trained on motion from mocap.cs.cmu.edu (created with funding from NSF EIA-0196217)",
+            layouts=("lifter", ""),
+        ),
+        Model(
+            name="videopose3d",
+            title="VideoPose3D, 243 frames, COCO joints",
+            stage="lift",
+            files=(WeightFile("pretrained_h36m_detectron_coco.bin"),),
+            licence="CC BY-NC 4.0",
+            commercial=False,
+            credit="VideoPose3D, D. Pavllo et al. 2019, Facebook Research (trained on Human3.6M)",
+            layouts=("videopose3d", "video-pose-3d", ""),
+        ),
+    )
+}
