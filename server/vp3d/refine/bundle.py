@@ -1,0 +1,276 @@
+"""One Gauss-Newton step for people in front of one camera: banded in time, with a Schur complement for what is shared.
+
+Unknown per person and frame are all 17 joints in camera axes; shared are the up vector, the focal length and, per person,
+the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection does not
+depend on a person's size, so no residual in metres can shrink anyone. Triggs et al., "Bundle Adjustment - A Modern
+Synthesis" (2000), sections 4 to 6.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from vp3d.refine import skeleton
+from vp3d.refine.gravity import tangent_basis
+
+PIXEL_SIGMA = 0.008
+"""A detected joint's error as a share of the person's height in the picture."""
+PIXEL_KERNEL = 3.0
+"""Width of the Geman-McClure kernel in sigmas."""
+POSE_SIGMA = (0.03, 0.08)
+"""m, the lifter's error in a joint relative to its parent, across the line of sight and along it."""
+BONE_SIGMA = 0.004
+"""m, how much a bone's length varies."""
+FLOOR_SIGMA = 0.02
+"""m, height of a planted ankle."""
+STILL_SIGMA = 0.03
+"""m/s, speed of a planted ankle."""
+PLANT_KERNEL = 4.0
+"""Width of the kernel on planted feet in sigmas: what is further off was no contact."""
+
+_ACCELERATION = {
+    **dict.fromkeys(("hip", "right_hip", "left_hip", "spine", "thorax"), 3.0),
+    **dict.fromkeys(("neck", "head", "left_shoulder", "right_shoulder"), 4.0),
+    **dict.fromkeys(("left_elbow", "right_elbow", "left_knee", "right_knee"), 8.0),
+    **dict.fromkeys(("left_wrist", "right_wrist", "left_ankle", "right_ankle"), 12.0),
+}
+ACCELERATION_SIGMA = np.array([_ACCELERATION[name] for name in skeleton.NAMES])
+"""m/s², usual acceleration of each joint at `_REFERENCE_STEP`."""
+_REFERENCE_STEP = 1 / 30
+
+_WINDOW = 256
+_HALO = 48
+"""Frames solved at once, and those on both sides that are solved with them and thrown away: the smoothness terms forget
+what is further away, so memory does not grow with the clip."""
+_DAMPING = 1e-6
+SHARED = 4
+"""Shared unknowns that touch a person: two of the up vector, log focal length, this person's camera height."""
+
+
+@dataclass
+class Person:
+    """One person's data and present estimate over the n frames where present.
+
+    Attributes:
+        frames: (n,) rows of the clip's arrays.
+        step: s between neighbouring frames.
+        linked: (n-1,) bool, whether a frame follows the one before without a gap.
+        pose: (n, 17, 3) the lifter's, root-relative, camera axes.
+        lengths: (17,) of the bones.
+        pixels: (n, 12, 2) px of the observed joints, undistorted, 0 where unknown.
+        confidence: (n, 12) 0..1.
+        joints: (n, 17, 3) present estimate, camera axes.
+        height: of the camera above this person's floor.
+        contact: (n, 2) probability that the left and right foot is planted.
+    """
+
+    frames: np.ndarray
+    step: float
+    linked: np.ndarray
+    pose: np.ndarray
+    lengths: np.ndarray
+    pixels: np.ndarray
+    confidence: np.ndarray
+    joints: np.ndarray
+    height: float
+    contact: np.ndarray
+
+
+@dataclass
+class View:
+    """What all people share: `focal` (2,) px, `centre` (2,) px, `up` (3,) in camera axes."""
+
+    focal: np.ndarray
+    centre: np.ndarray
+    up: np.ndarray
+
+    def project(self, joints: np.ndarray) -> np.ndarray:
+        """Undistorted pixels (..., 2) of points (..., 3) in camera axes."""
+        return joints[..., :2] / joints[..., 2:] * self.focal + self.centre
+
+
+@dataclass
+class Reduced:
+    """A person's normal equations with the joints eliminated: `joint_step` = `constant` + `linear` @ shared step."""
+
+    information: np.ndarray
+    gradient: np.ndarray
+    constant: np.ndarray
+    linear: np.ndarray
+
+
+def pixel_sigma(person: Person, view: View) -> np.ndarray:
+    """(n,) px, expected detection error of each frame."""
+    depth = np.median(person.joints[..., 2], axis=-1)
+    return np.maximum(PIXEL_SIGMA * view.focal.mean() * skeleton.ADULT_STATURE / depth, 0.5)
+
+
+def _kernel(squared: np.ndarray, width: float) -> np.ndarray:
+    """Geman-McClure weight of squared residuals in sigmas."""
+    return 1 / (1 + squared / width**2) ** 2
+
+
+def eliminate(person: Person, view: View, kernel: float, tick=lambda: None) -> Reduced:
+    """Linearise all residuals of one person and eliminate the joints.
+
+    Args:
+        person: data and present estimate.
+        view: present camera.
+        kernel: width of the reprojection's robust kernel in sigmas.
+        tick: called once a window, may raise to stop.
+    """
+    n = len(person.frames)
+    information, gradient = np.zeros((SHARED, SHARED)), np.zeros(SHARED)
+    constant, linear = np.zeros((n, skeleton.JOINTS, 3)), np.zeros((n, skeleton.JOINTS, 3, SHARED))
+    for start in range(0, n, _WINDOW):
+        tick()
+        core = slice(start, min(start + _WINDOW, n))
+        wide = slice(max(core.start - _HALO, 0), min(core.stop + _HALO, n))
+        inner = slice(core.start - wide.start, core.stop - wide.start)
+        system = _assemble(person, view, kernel, wide)
+        solution = -_solve(system).reshape(wide.stop - wide.start, skeleton.JOINTS, 3, 1 + SHARED)[inner]
+        constant[core], linear[core] = solution[..., 0], solution[..., 1:]
+        cross = system.cross[inner].reshape(-1, SHARED)
+        information += system.shared[inner].sum(0) + cross.T @ linear[core].reshape(-1, SHARED)
+        gradient += system.shared_gradient[inner].sum(0) + cross.T @ constant[core].ravel()
+    return Reduced(information, gradient, constant, linear)
+
+
+@dataclass
+class _System:
+    """Normal equations of a window: `block` (n, 17, 3, 17, 3) within frames, `next1`, `next2` (n, 17) the diagonal
+    couplings to the two following frames, `cross` (n, 17, 3, SHARED), and what is summed for the shared unknowns."""
+
+    block: np.ndarray
+    next1: np.ndarray
+    next2: np.ndarray
+    gradient: np.ndarray
+    cross: np.ndarray
+    shared: np.ndarray
+    shared_gradient: np.ndarray
+
+
+def _assemble(person: Person, view: View, kernel: float, window: slice) -> _System:
+    joints = person.joints[window]
+    n, J = joints.shape[:2]
+    system = _System(
+        np.zeros((n, J, 3, J, 3)), np.zeros((n, J)), np.zeros((n, J)), np.zeros((n, J, 3)),
+        np.zeros((n, J, 3, SHARED)), np.zeros((n, SHARED, SHARED)), np.zeros((n, SHARED)),
+    )  # fmt: skip
+    _add_reprojection(system, person, view, kernel, window)
+    _add_bones(system, person, window)
+    _add_smoothness(system, person, window)
+    _add_contacts(system, person, view, window)
+    diagonal = np.einsum("tjkjk->tjk", system.block)
+    diagonal += _DAMPING * diagonal.max()
+    return system
+
+
+def _add_reprojection(system: _System, person: Person, view: View, kernel: float, window: slice) -> None:
+    seen = person.joints[window][:, skeleton.OBSERVED]
+    x, y, z = np.moveaxis(seen, -1, 0)
+    offset = seen[..., :2] / z[..., None] * view.focal
+    sigma = pixel_sigma(person, view)[window, None]
+    residual = (offset + view.centre - person.pixels[window]) / sigma[..., None]
+    weight = person.confidence[window] * _kernel((residual**2).sum(-1), kernel)
+    jacobian = np.zeros((*x.shape, 2, 3))
+    jacobian[..., 0, 0] = view.focal[0] / z
+    jacobian[..., 1, 1] = view.focal[1] / z
+    jacobian[..., 2] = -offset / z[..., None]
+    jacobian /= sigma[..., None, None]
+    by_focal = offset / sigma[..., None]
+    weighted = jacobian * weight[..., None, None]
+    blocks = np.einsum("tjcx,tjcy->tjxy", weighted, jacobian)
+    for i, joint in enumerate(skeleton.OBSERVED):
+        system.block[:, joint, :, joint, :] += blocks[:, i]
+    system.gradient[:, skeleton.OBSERVED] += np.einsum("tjcx,tjc->tjx", weighted, residual)
+    by_joint_and_focal = system.cross[..., 2]
+    by_joint_and_focal[:, skeleton.OBSERVED] += np.einsum("tjcx,tjc->tjx", weighted, by_focal)
+    system.shared[:, 2, 2] += np.einsum("tj,tjc,tjc->t", weight, by_focal, by_focal)
+    system.shared_gradient[:, 2] += np.einsum("tj,tjc,tjc->t", weight, by_focal, residual)
+
+
+def _add_bones(system: _System, person: Person, window: slice) -> None:
+    """The lifter's pose, loose along the line of sight, and bones that keep their length."""
+    joints, pose = person.joints[window], person.pose[window]
+    sight = joints[:, 0] / np.linalg.norm(joints[:, 0], axis=-1, keepdims=True)
+    along = np.einsum("tx,ty->txy", sight, sight)
+    prior = np.eye(3) / POSE_SIGMA[0] ** 2 + along * (1 / POSE_SIGMA[1] ** 2 - 1 / POSE_SIGMA[0] ** 2)
+    for child, parent in enumerate(skeleton.PARENTS):
+        if child == parent:
+            continue
+        bone = joints[:, child] - joints[:, parent]
+        length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-6)
+        direction = bone / length[:, None]
+        information = prior + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA**2
+        pull = np.einsum("txy,ty->tx", prior, bone - (pose[:, child] - pose[:, parent]))
+        pull += direction * ((length - person.lengths[child]) / BONE_SIGMA**2)[:, None]
+        for a, b, sign in ((child, child, 1), (parent, parent, 1), (child, parent, -1), (parent, child, -1)):
+            system.block[:, a, :, b, :] += sign * information
+        system.gradient[:, child] += pull
+        system.gradient[:, parent] -= pull
+
+
+def _add_smoothness(system: _System, person: Person, window: slice) -> None:
+    joints, linked = person.joints[window], person.linked[window.start : window.stop - 1]
+    if len(joints) < 3:
+        return
+    # A random velocity walk has second differences that grow with step^1.5, so that a clip's frame rate does not change
+    # how smooth its motion becomes.
+    sigma = ACCELERATION_SIGMA * person.step**1.5 * _REFERENCE_STEP**0.5
+    weight = (linked[1:] & linked[:-1])[:, None] / sigma**2
+    bend = weight[..., None] * (joints[2:] - 2 * joints[1:-1] + joints[:-2])
+    diagonal = np.einsum("tjkjk->tjk", system.block)
+    for shift, factor in enumerate((1.0, -2.0, 1.0)):
+        rows = slice(shift, len(joints) - 2 + shift)
+        diagonal[rows] += factor**2 * weight[..., None]
+        system.gradient[rows] += factor * bend
+    system.next1[:-2] -= 2 * weight
+    system.next1[1:-1] -= 2 * weight
+    system.next2[:-2] += weight
+
+
+def _add_contacts(system: _System, person: Person, view: View, window: slice) -> None:
+    """Planted feet: on the floor and still."""
+    ankles = person.joints[window][:, skeleton.ANKLES]
+    contact = person.contact[window]
+    basis = tangent_basis(view.up)
+    residual = (ankles @ view.up + person.height - skeleton.ANKLE_HEIGHT) / FLOOR_SIGMA
+    weight = contact * _kernel(residual**2, PLANT_KERNEL)
+    jacobian = np.zeros((*contact.shape, SHARED))
+    jacobian[..., :2] = ankles @ basis.T
+    jacobian[..., 3] = 1.0
+    jacobian /= FLOOR_SIGMA
+    normal = view.up / FLOOR_SIGMA
+    for i, ankle in enumerate(skeleton.ANKLES):
+        system.block[:, ankle, :, ankle, :] += weight[:, i, None, None] * np.outer(normal, normal)
+    system.gradient[:, skeleton.ANKLES] += (weight * residual)[..., None] * normal
+    system.cross[:, skeleton.ANKLES] += weight[..., None, None] * normal[:, None] * jacobian[..., None, :]
+    system.shared += np.einsum("tf,tfa,tfb->tab", weight, jacobian, jacobian)
+    system.shared_gradient += np.einsum("tf,tfa,tf->ta", weight, jacobian, residual)
+
+    linked = person.linked[window.start : window.stop - 1]
+    sigma = STILL_SIGMA * person.step
+    moved = (ankles[1:] - ankles[:-1]) / sigma
+    weight = np.minimum(contact[1:], contact[:-1]) * linked[:, None] * _kernel((moved**2).sum(-1), PLANT_KERNEL)
+    pull = (weight / sigma)[..., None] * moved
+    diagonal = np.einsum("tjkjk->tjk", system.block)
+    for rows, sign in ((slice(1, None), 1.0), (slice(0, -1), -1.0)):
+        diagonal[rows, skeleton.ANKLES] += (weight / sigma**2)[..., None]
+        system.gradient[rows, skeleton.ANKLES] += sign * pull
+    system.next1[:-1, skeleton.ANKLES] -= weight / sigma**2
+
+
+def _solve(system: _System) -> np.ndarray:
+    """(n * 51, 1 + SHARED): the window's block inverse times gradient and cross terms, by banded Cholesky."""
+    n, D = len(system.block), skeleton.JOINTS * 3
+    block = system.block.reshape(n, D, D)
+    row, column = np.tril_indices(D)
+    banded = np.zeros((2 * D + 1, n, D))
+    banded[row - column, :, column] = block[:, row, column].T
+    banded[D] = np.repeat(system.next1, 3, axis=1)
+    banded[2 * D] = np.repeat(system.next2, 3, axis=1)
+    rhs = np.concatenate([system.gradient[..., None], system.cross], axis=-1).reshape(n * D, 1 + SHARED)
+    banded = banded.reshape(2 * D + 1, n * D)[: min(2 * D + 1, n * D)]
+    return solveh_banded(banded, rhs, lower=True, overwrite_ab=True, check_finite=False)

@@ -1,0 +1,103 @@
+"""Which way is up, from how people keep their balance."""
+
+import numpy as np
+
+from vp3d.refine import skeleton
+
+LEVEL = np.array([0.0, -1.0, 0.0])
+"""Up in the axes of a camera that is held level."""
+ROLL_SIGMA = np.radians(2.5)
+PITCH_SIGMA = np.radians(15.0)
+"""People hold a camera's horizon straight, and tilt it up and down freely."""
+
+_LEAN_SIGMA = np.radians(6.0)
+"""How far one posture's centre of mass is from being above the feet."""
+_BIAS_SIGMA = np.radians(2.0)
+"""What remains however many postures are averaged: a lifter's habit of leaning people."""
+_KERNEL = np.radians(15.0)
+_ITERATIONS = 15
+_CROUCH = 0.55
+"""Centre of mass above the feet as a share of the leg's length, below which a person does not stand."""
+
+
+def tangent_basis(up: np.ndarray) -> np.ndarray:
+    """(2, 3) unit vectors at right angles to `up` (3,); the first stays in the image plane: roll, the second is pitch."""
+    roll = np.cross(up, (0.0, 0.0, 1.0))
+    if np.linalg.norm(roll) < 1e-6:
+        roll = np.array([1.0, 0.0, 0.0])
+    roll /= np.linalg.norm(roll)
+    return np.stack([roll, np.cross(roll, up)])
+
+
+def tilt(up: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """`up` (3,) moved by a small step (2,) rad along its tangent basis."""
+    moved = up + step @ tangent_basis(up)
+    return moved / np.linalg.norm(moved)
+
+
+def level_prior(up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Information (2, 2) and gradient (2,) on the tangent of `up` that says: the camera is probably level."""
+    basis = tangent_basis(up)
+    jacobian = np.stack([basis[:, 0] / ROLL_SIGMA, basis[:, 2] / PITCH_SIGMA])
+    residual = np.array([up[0] / ROLL_SIGMA, up[2] / PITCH_SIGMA])
+    return jacobian.T @ jacobian, jacobian.T @ residual
+
+
+def balance(poses: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Direction from the supporting foot to the centre of mass, and how much each pose looks like standing.
+
+    A person who stands or walks keeps the centre of mass above the feet, however the trunk leans; one who sits, lies or
+    falls does not, and gets a weight near 0.
+
+    Args:
+        poses: (T, 17, 3) m.
+        up: (3,) present estimate, in the same axes.
+
+    Returns:
+        unit directions (T, 3) and weights (T,) 0..1.
+    """
+    feet = poses[:, skeleton.ANKLES]
+    height = feet @ up
+    load = 1 / (1 + np.exp(np.clip((height - height[:, ::-1]) / 0.04, -50, 50)))
+    support = np.einsum("tf,tfk->tk", load, feet) + skeleton.SUPPORT_AHEAD * skeleton.forward(poses, up)
+    rise = np.einsum("j,tjk->tk", skeleton.MASSES, poses) - support
+    length = np.linalg.norm(rise, axis=-1)
+    direction = rise / np.maximum(length, 1e-9)[:, None]
+    leg = skeleton.leg_length(skeleton.bone_lengths(poses))
+    angle2 = 2 * (1 - direction @ up)
+    stands = 1 / (1 + np.exp(np.clip(-(length / leg - _CROUCH) / 0.08, -50, 50)))
+    return direction, stands / (1 + angle2 / _KERNEL**2) ** 2
+
+
+def balance_information(
+    poses: np.ndarray, up: np.ndarray, frames_per_posture: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Information (2, 2) and gradient (2,) on the tangent of `up` from poses (T, 17, 3), and the number of postures."""
+    direction, weight = balance(poses, up)
+    postures = weight.sum() / frames_per_posture
+    if postures < 1e-3:
+        return np.zeros((2, 2)), np.zeros(2), 0.0
+    precision = 1 / (_LEAN_SIGMA**2 / postures + _BIAS_SIGMA**2)
+    residual = -tangent_basis(up) @ (weight @ direction) / weight.sum()
+    return precision * np.eye(2), precision * residual, float(postures)
+
+
+def estimate_up(people: list[np.ndarray], frames_per_posture: float) -> np.ndarray:
+    """Unit up vector (3,) in camera axes from everybody's poses (T, 17, 3) and the prior of a level camera."""
+    up = LEVEL
+    for _ in range(_ITERATIONS):
+        information, gradient = level_prior(up)
+        for poses in people:
+            if len(poses):
+                more, pull, _ = balance_information(poses, up, frames_per_posture)
+                information, gradient = information + more, gradient + pull
+        up = tilt(up, -np.linalg.solve(information, gradient))
+    return up
+
+
+def world_rotation(up: np.ndarray) -> np.ndarray:
+    """R (3, 3) from world to camera axes: world Z is `up` (3,), world Y the camera's view brought level."""
+    view = np.array([0.0, 0.0, 1.0]) if abs(up[2]) < 0.999 else -np.sign(up[2]) * np.array([0.0, -1.0, 0.0])
+    ahead = view - (view @ up) * up
+    ahead /= np.linalg.norm(ahead)
+    return np.stack([np.cross(ahead, up), ahead, up], axis=1)

@@ -1,0 +1,74 @@
+"""What a body is like: bones, masses and proportions of the Human3.6M joints, as data.
+
+Lengths are metres of an adult of `ADULT_STATURE`; the solver works in the units of the lifter's poses, which are close
+to that, and scales each person once at the end.
+"""
+
+import numpy as np
+
+from vp3d.common.skeletons import H36M_17, H36M_FROM_COCO
+
+JOINTS = len(H36M_17)
+NAMES = H36M_17.joints
+PARENTS = np.maximum(H36M_17.parents, 0)
+"""(17,) parent joint of each joint; the root is its own. A bone is named by the joint at its far end."""
+
+OBSERVED = np.array(list(H36M_FROM_COCO))
+OBSERVED_COCO = np.array(list(H36M_FROM_COCO.values()))
+"""Joints that the detector sees, in both joint sets."""
+
+ANKLES = np.array([H36M_17.index("left_ankle"), H36M_17.index("right_ankle")])
+ANKLE_HEIGHT = 0.085
+"""m, ankle joint above the sole."""
+SUPPORT_AHEAD = 0.045
+"""m, how far ahead of the ankles the line of gravity of a standing person meets the floor (Winter 1995)."""
+
+ADULT_STATURE = 1.70
+STATURE_SIGMA = 0.06
+"""Mean adult height (m) and its relative standard deviation over both sexes."""
+
+
+def _masses() -> np.ndarray:
+    """(17,) share of the body's mass at each joint: segments of Winter (2009, table 4.1) split over their two ends."""
+    segments = [("hip", "thorax", 0.497, 0.5), ("thorax", "head", 0.081, 0.6)]
+    for side in ("left", "right"):
+        segments += [
+            (f"{side}_shoulder", f"{side}_elbow", 0.028, 0.436),
+            (f"{side}_elbow", f"{side}_wrist", 0.022, 0.682),
+            (f"{side}_hip", f"{side}_knee", 0.100, 0.433),
+            (f"{side}_knee", f"{side}_ankle", 0.061, 0.606),
+        ]
+    share = np.zeros(JOINTS)
+    for proximal, distal, mass, centre in segments:
+        share[H36M_17.index(proximal)] += mass * (1 - centre)
+        share[H36M_17.index(distal)] += mass * centre
+    return share / share.sum()
+
+
+MASSES = _masses()
+
+
+def bone_lengths(poses: np.ndarray) -> np.ndarray:
+    """(17,) m, median length of each joint's bone over poses (T, 17, 3), left and right made equal; the root's is 0."""
+    median = np.median(np.linalg.norm(poses - poses[:, PARENTS], axis=-1), axis=0)
+    return (median + median[list(H36M_17.mirrored)]) / 2
+
+
+def leg_length(lengths: np.ndarray) -> float:
+    """Hip to ankle (m) with bone lengths (17,)."""
+    return float(lengths[H36M_17.index("left_ankle")] + lengths[H36M_17.index("left_knee")])
+
+
+def stature(poses: np.ndarray) -> float:
+    """Standing height (m) of the body with the bones of poses (T, 17, 3)."""
+    lengths = bone_lengths(poses)
+    trunk = lengths[H36M_17.index("spine")] + lengths[H36M_17.index("thorax")]
+    neck_to_crown = poses[:, H36M_17.index("head")] - poses[:, H36M_17.index("thorax")]
+    return float(ANKLE_HEIGHT + leg_length(lengths) + trunk + np.median(np.linalg.norm(neck_to_crown, axis=-1)))
+
+
+def forward(poses: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(T, 3) unit horizontal direction that the pelvis faces in poses (T, 17, 3); `up` (3,) in the same axes."""
+    left = poses[:, H36M_17.index("left_hip")] - poses[:, H36M_17.index("right_hip")]
+    ahead = np.cross(left, up)
+    return ahead / np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
