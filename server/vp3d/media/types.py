@@ -17,7 +17,7 @@ class VideoInfo:
         height: px, after rotation.
         fps: frames per second at which Blender numbers the clip.
         frame_count: frames that Blender shows.
-        rotation: degrees (0, 90, 180, 270) counterclockwise that `read_frames` has already turned the stored pictures by.
+        rotation: degrees (0, 90, 180, 270) counterclockwise by which `read_frames` has turned the stored pictures.
         variable_rate: the pictures are not evenly spaced in time, so Blender repeats or skips some.
         focal_35mm: 35 mm equivalent focal length (mm) that the camera wrote into the file, if it did.
         camera_model: make and model of the camera, or empty.

@@ -1,0 +1,121 @@
+"""Joints repaired where the frames around them leave no doubt: swapped labels, pops, short gaps."""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from ..common.skeletons import BODY_21
+from ..common.take import Source
+from . import oks
+from .tracks import Tracks
+
+MAX_GAP_S = 1.0
+"""Longest gap (s) that is interpolated."""
+INTERPOLATED_CONFIDENCE = 0.5
+"""Confidence of an interpolated joint, as a share of the lower one at the ends of its gap."""
+MAX_SWAP_FRAMES = 3
+"""Longest run of frames in which labels are taken for swapped, not the person for turned."""
+POP = 0.1
+"""Distance (in sizes) that a detector may miss by without being called wrong."""
+MAX_ACCELERATION = 200.0
+"""What a limb can do, in sizes per s^2 (about 150 m/s^2)."""
+
+_LIMBS = (
+    ("eye", "ear"),
+    ("shoulder", "elbow", "wrist"),
+    ("hip", "knee", "ankle", "heel", "toe"),
+)
+"""Joints whose left and right a detector confuses together."""
+
+
+def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
+    """Tracks with swapped sides put right, single-frame pops removed, and inner gaps up to `MAX_GAP_S` interpolated.
+
+    Interpolated joints are marked `Source.INTERPOLATED`, with half the confidence of the weaker end. Nothing is
+    extrapolated, and longer gaps stay NaN.
+
+    Args:
+        tracks: P people.
+        fps: of these frames, per s, as for `track`.
+    """
+    times = np.arange(len(tracks.frames)) / fps
+    joints, confidence, source = tracks.joints.astype(float), tracks.confidence.copy(), tracks.source.copy()
+    for person in range(len(joints)):
+        scale = float(np.max(oks.size(joints[person]), initial=0.0))
+        _unswap(joints[person], confidence[person], source[person], scale)
+        pops = _pops(joints[person], times, scale)
+        joints[person][pops] = np.nan
+        confidence[person][pops] = 0
+        source[person][pops] = Source.ABSENT
+        _interpolate(joints[person], confidence[person], source[person], times)
+    return Tracks(tracks.frames, joints.astype(np.float32), confidence, source)
+
+
+def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scale: float) -> None:
+    """Swap left and right back, in place, in short runs of frames where that brings a limb to where it has to be.
+
+    Where a joint has to be is the straight line between the frames before and after the run.
+    """
+    for parts in _LIMBS:
+        left = np.array([BODY_21.index(f"left_{part}") for part in parts])
+        right = np.array([BODY_21.index(f"right_{part}") for part in parts])
+        for length in range(1, MAX_SWAP_FRAMES + 1):
+            start = 1
+            while start + length < len(joints):
+                run = np.arange(start, start + length)
+                share = ((run - start + 1) / (length + 1))[:, None, None]
+                before, after = joints[start - 1], joints[start + length]
+                goal = before + share * (after - before)
+                stay = _distance(joints[run][:, left], goal[:, left]) + _distance(joints[run][:, right], goal[:, right])
+                swap = _distance(joints[run][:, right], goal[:, left]) + _distance(joints[run][:, left], goal[:, right])
+                known = np.isfinite(stay) & np.isfinite(swap)
+                # Somebody who turns differs before and after; somebody whose labels were swapped does not.
+                change = _distance(before, after)
+                stays, swaps, turns = (
+                    np.where(known, cost, 0).sum(1) for cost in (stay, swap, change[left] + change[right])
+                )
+                least = np.maximum(POP * scale * known.sum(1), turns)
+                if known.any(1).all() and np.all((swaps < 0.5 * stays) & (stays > least)):
+                    for values in (joints, confidence, source):
+                        values[np.ix_(run, left)], values[np.ix_(run, right)] = (
+                            values[np.ix_(run, right)],
+                            values[np.ix_(run, left)],
+                        )
+                    start += length
+                start += 1
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def _pops(joints: np.ndarray, times: np.ndarray, scale: float) -> np.ndarray:
+    """Joints (T, 21) that leave and come back within one frame, faster than any limb."""
+    pops = np.zeros(joints.shape[:2], bool)
+    if len(joints) < 3:
+        return pops
+    before, here, after = joints[:-2], joints[1:-1], joints[2:]
+    step = 0.5 * (times[2:] - times[:-2])[:, None]
+    away = _distance(here, 0.5 * (before + after))
+    reach = scale * (POP + 0.5 * MAX_ACCELERATION * step**2)
+    # NaN compares false: a joint without both neighbours is left alone.
+    pops[1:-1] = (away > reach) & (away > 2 * _distance(before, after))
+    return pops
+
+
+def _interpolate(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, times: np.ndarray) -> None:
+    """Fill inner gaps up to `MAX_GAP_S`, in place, by monotone cubics, which never overshoot."""
+    for joint in range(joints.shape[1]):
+        known = np.flatnonzero(np.isfinite(joints[:, joint, 0]))
+        if len(known) < 2:
+            continue
+        inside = [(a, b) for a, b in pairwise(known) if b - a > 1 and times[b] - times[a] <= MAX_GAP_S + 1e-6]
+        if not inside:
+            continue
+        curve = PchipInterpolator(times[known], joints[known, joint])
+        for a, b in inside:
+            gap = slice(a + 1, b)
+            joints[gap, joint] = curve(times[gap])
+            confidence[gap, joint] = INTERPOLATED_CONFIDENCE * min(confidence[a, joint], confidence[b, joint])
+            source[gap, joint] = Source.INTERPOLATED
