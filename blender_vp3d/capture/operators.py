@@ -1,0 +1,259 @@
+"""What the buttons do."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+
+from .. import preferences, ticker
+from ..backend.environment import SENTENCES, State
+from ..backend.job import Job, JobState
+from ..common import take as takes
+from . import running
+from .summary import summary_of
+
+_SUFFIX = ".vp3d"
+
+
+class VP3D_OT_choose_video(bpy.types.Operator):
+    """Choose the video file to capture the motion from"""
+
+    bl_idname = "vp3d.choose_video"
+    bl_label = "Choose Video"
+    bl_options = {"INTERNAL"}
+
+    filepath: StringProperty(subtype="FILE_PATH")
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Open the file browser."""
+        self.filepath = context.scene.vp3d.video
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Take the chosen path."""
+        context.scene.vp3d.video = self.filepath
+        return {"FINISHED"}
+
+
+class VP3D_OT_capture(bpy.types.Operator):
+    """Find the people in the video and solve their motion and the camera"""
+
+    bl_idname = "vp3d.capture"
+    bl_label = "Capture"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """One capture at a time, and only with a server."""
+        if running.session.busy:
+            cls.poll_message_set("A capture is running.")
+            return False
+        state = preferences.server_environment().state
+        if state is not State.READY:
+            cls.poll_message_set(f"{SENTENCES[state]} See the Setup panel.")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Start the job; problems that are known already are reported at once."""
+        settings = context.scene.vp3d
+        if not settings.video:
+            return _refuse(self, "Choose a video first.")
+        video = Path(bpy.path.abspath(settings.video))
+        # a numbered pattern of images names no file
+        if not video.exists() and not re.search(r"%0?\d*d|#", video.name):
+            return _refuse(self, f"There is no file {video.name} any more: choose the video again.")
+        try:
+            options = settings.options()
+        except ValueError as error:
+            return _refuse(self, str(error))
+        environment = preferences.server_environment()
+        name = re.sub(r"[%#]+\w*", "", video.stem).strip("-_. ") or "take"
+        take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
+        job = Job(video=video, take=take, options=options)
+        running.start(job, environment)
+        # only background mode comes here with the job ended
+        if job.state is JobState.FAILED:
+            return _refuse(self, f"{job.message} {job.hint}".strip())
+        return {"FINISHED"}
+
+
+class VP3D_OT_cancel(bpy.types.Operator):
+    """Stop the capture; what is finished is kept, and the next capture goes on from there"""
+
+    bl_idname = "vp3d.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while a capture runs."""
+        return running.session.busy
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Ask the server to stop."""
+        running.session.cancel()
+        ticker.redraw()
+        return {"FINISHED"}
+
+
+class VP3D_OT_apply_take(bpy.types.Operator):
+    """Make an armature with keyframes for each chosen person, and the camera with the video behind it"""
+
+    bl_idname = "vp3d.apply_take"
+    bl_label = "Apply"
+    bl_options = {"REGISTER", "UNDO"}
+
+    frame_start: IntProperty(name="Start Frame", description="Frame of the scene at which the video begins", default=1)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a take."""
+        if not context.window_manager.vp3d.take:
+            cls.poll_message_set("Capture a video or import a take first.")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Read the take and build from it."""
+        from ..skeleton import apply_take
+
+        result = context.window_manager.vp3d
+        people = [row.number for row in result.people if row.use]
+        if not people:
+            return _refuse(self, "Tick at least one person in the list.")
+        try:
+            take = takes.load(result.take)
+        except takes.TakeError as error:
+            return _refuse(self, str(error))
+        apply_take(context, take, Path(result.take), people, frame_start=self.frame_start)
+        count = f"{len(people)} armature{'s' * (len(people) > 1)}"
+        self.report({"INFO"}, f"Applied {Path(result.take).name}: {count} and the camera.")
+        return {"FINISHED"}
+
+
+class VP3D_OT_import_take(bpy.types.Operator, ImportHelper):
+    """Open a take that was saved before"""
+
+    bl_idname = "vp3d.import_take"
+    bl_label = "Import Take"
+
+    filename_ext = _SUFFIX
+    filter_glob: StringProperty(default=f"*{_SUFFIX}", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Read the take and list its people."""
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            take = takes.load(path)
+        except takes.TakeError as error:
+            return _refuse(self, str(error))
+        running.show(path, summary_of(take))
+        ticker.redraw()
+        return {"FINISHED"}
+
+
+class VP3D_OT_save_take(bpy.types.Operator, ExportHelper):
+    """Save a copy of the take, to keep it with the project or to give it away"""
+
+    bl_idname = "vp3d.save_take"
+    bl_label = "Save Take"
+
+    filename_ext = _SUFFIX
+    filter_glob: StringProperty(default=f"*{_SUFFIX}", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a take."""
+        return VP3D_OT_apply_take.poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Open the file browser, with the take's name beside the scene's file."""
+        folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+        self.filepath = str(folder / Path(context.window_manager.vp3d.take).name)
+        return super().invoke(context, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Copy the file."""
+        result = context.window_manager.vp3d
+        source, target = Path(result.take), Path(bpy.path.abspath(self.filepath))
+        try:
+            if not (target.exists() and target.samefile(source)):
+                shutil.copyfile(source, target)
+        except OSError as error:
+            return _refuse(self, f"The take cannot be saved to {target.name}: {error.strerror or error}.")
+        result.take = str(target)
+        return {"FINISHED"}
+
+
+class VP3D_OT_copy_report(bpy.types.Operator):
+    """Copy all that is known of the failure, to send it to somebody who can help"""
+
+    bl_idname = "vp3d.copy_report"
+    bl_label = "Copy Report"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only after a failure."""
+        return running.session.job is not None and running.session.job.state is JobState.FAILED
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Put the report on the clipboard."""
+        about = f"Blender {bpy.app.version_string}, {bpy.app.build_platform.decode(errors='replace')}"
+        context.window_manager.clipboard = f"{running.session.job.report()}\n{about}\n"
+        self.report({"INFO"}, "The report is on the clipboard.")
+        return {"FINISHED"}
+
+
+class VP3D_OT_open_log(bpy.types.Operator):
+    """Open the newest log of the pose server"""
+
+    bl_idname = "vp3d.open_log"
+    bl_label = "Open Log"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Hand the file to the system's text viewer."""
+        logs = sorted(preferences.server_environment().log_folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        if not logs:
+            return _refuse(self, "There is no log yet.")
+        bpy.ops.wm.path_open(filepath=str(logs[-1]))
+        return {"FINISHED"}
+
+
+class VP3D_FH_take(bpy.types.FileHandler):
+    """Lets a take be dropped onto the viewport."""
+
+    bl_idname = "VP3D_FH_take"
+    bl_label = "VP3D take"
+    bl_import_operator = "vp3d.import_take"
+    bl_file_extensions = _SUFFIX
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """Only in the 3D viewport."""
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _refuse(operator: bpy.types.Operator, sentence: str) -> set[str]:
+    operator.report({"ERROR"}, sentence)
+    return {"CANCELLED"}
+
+
+classes = (
+    VP3D_OT_choose_video,
+    VP3D_OT_capture,
+    VP3D_OT_cancel,
+    VP3D_OT_apply_take,
+    VP3D_OT_import_take,
+    VP3D_OT_save_take,
+    VP3D_OT_copy_report,
+    VP3D_OT_open_log,
+    VP3D_FH_take,
+)
+register, unregister = bpy.utils.register_classes_factory(classes)

@@ -1,0 +1,148 @@
+"""The sidebar tab VP3D."""
+
+from pathlib import Path
+
+import bpy
+
+from .. import preferences
+from ..backend.environment import SENTENCES, State
+from ..backend.job import Job, JobState
+from ..texts import paragraph
+from . import running
+from .summary import headline, pace
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VP3D"
+
+
+class VP3D_PT_capture(_Sidebar, bpy.types.Panel):
+    """Video, settings, and the running capture."""
+
+    bl_label = "Capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw settings, the button or the progress, and how the last capture ended."""
+        layout, settings, job = self.layout, context.scene.vp3d, running.session.job
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        busy = running.session.busy
+
+        column = layout.column()
+        column.enabled = not busy
+        _draw_settings(column, settings)
+
+        if busy:
+            _draw_progress(layout, job)
+            return
+        state = preferences.server_environment().state
+        if state is not State.READY:
+            paragraph(layout, context, f"{SENTENCES[state]} Install it in Setup, below.", "INFO")
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("vp3d.capture", icon="ARMATURE_DATA")
+        if job and job.state is JobState.FAILED:
+            _draw_failure(layout, context, job)
+        elif job and job.state is JobState.CANCELLED:
+            paragraph(layout, context, headline(job), "CANCEL")
+
+
+class VP3D_PT_advanced(_Sidebar, bpy.types.Panel):
+    """Settings that are seldom needed."""
+
+    bl_label = "Advanced"
+    bl_parent_id = "VP3D_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw detector and step."""
+        layout, settings = self.layout, context.scene.vp3d
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = not running.session.busy
+        layout.prop(settings, "detector")
+        layout.prop(settings, "every")
+
+
+class VP3D_UL_people(bpy.types.UIList):
+    """People of a take, with a check box each."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flag=0) -> None:
+        """Draw one person."""
+        row = layout.row(align=True)
+        row.prop(item, "use", text="")
+        row.label(text=f"Person {item.number}")
+        right = row.row()
+        right.alignment = "RIGHT"
+        right.label(text=f"{item.frames} frames  ·  {item.confidence:.0%}")
+
+
+class VP3D_PT_take(_Sidebar, bpy.types.Panel):
+    """What was found."""
+
+    bl_label = "Take"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the people, what is worth knowing, and what can be done with the take."""
+        layout, result = self.layout, context.window_manager.vp3d
+        if result.take:
+            layout.label(text=Path(result.take).stem, icon="ACTION")
+            layout.template_list("VP3D_UL_people", "", result, "people", result, "active", rows=3, maxrows=8)
+            notes = layout.column(align=True)
+            for text, icon in ((result.detector, "VIEWZOOM"), (result.lens, "CAMERA_DATA")):
+                if text:
+                    paragraph(notes, context, text, icon)
+            for warning in result.warnings.splitlines():
+                paragraph(notes, context, warning, "ERROR")
+            row = layout.row()
+            row.scale_y = 1.5
+            row.operator("vp3d.apply_take", icon="IMPORT")
+        row = layout.row(align=True)
+        row.operator("vp3d.import_take", text="Import…", icon="FILE_FOLDER")
+        row.operator("vp3d.save_take", text="Save…", icon="FILE_TICK")
+
+
+def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    row = column.row(align=True)
+    row.use_property_split = False
+    row.prop(settings, "video", text="", placeholder="Choose a video", icon="FILE_MOVIE")
+    row.operator("vp3d.choose_video", text="", icon="FILE_FOLDER")
+    column.prop(settings, "use_range")
+    if settings.use_range:
+        part = column.column(align=True)
+        part.prop(settings, "first")
+        part.prop(settings, "last")
+    column.row().prop(settings, "people", expand=True)
+    if settings.people == "numbers":
+        column.prop(settings, "numbers")
+    column.prop(settings, "lens")
+    part = column.column(align=True)
+    for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov_deg",), "px": ("focal_px",)}.get(settings.lens, ()):
+        part.prop(settings, name)
+    column.row().prop(settings, "detail", expand=True)
+
+
+def _draw_progress(layout: bpy.types.UILayout, job: Job) -> None:
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.progress(text=headline(job), factor=job.fraction, type="BAR")
+    row.operator("vp3d.cancel", text="", icon="CANCEL")
+    column.label(text=pace(job))
+
+
+def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: Job) -> None:
+    box = layout.box()
+    box.alert = True
+    paragraph(box, context, job.message, "ERROR")
+    if job.hint:
+        paragraph(box, context, job.hint)
+    row = box.row(align=True)
+    row.alert = False
+    row.operator("vp3d.copy_report", icon="COPYDOWN")
+    row.operator("vp3d.open_log", icon="TEXT")
+
+
+classes = (VP3D_PT_capture, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take)
+register, unregister = bpy.utils.register_classes_factory(classes)

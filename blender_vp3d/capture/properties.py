@@ -1,0 +1,166 @@
+"""What the user sets for a capture (kept with the scene) and the list of people found (kept with the session)."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+
+class VP3D_PG_capture(bpy.types.PropertyGroup):
+    """Settings of a capture."""
+
+    video: StringProperty(
+        name="Video",
+        description="Video file, or a folder or numbered pattern of images, to capture the motion from",
+    )
+    use_range: BoolProperty(name="Frame Range", description="Capture a part of the video instead of the whole")
+    first: IntProperty(
+        name="First", description="First frame of the video to capture, counted from 1", default=1, min=1
+    )
+    last: IntProperty(name="Last", description="Last frame of the video to capture", default=250, min=1)
+    every: IntProperty(
+        name="Every",
+        description="Use every n-th frame; the motion in between is interpolated by the curves",
+        default=1,
+        min=1,
+        soft_max=10,
+    )
+    people: EnumProperty(
+        name="People",
+        description="Whose motion to capture",
+        items=(
+            ("main", "Main", "The person who is largest and longest in view"),
+            ("all", "All", "Everybody who is in view long enough"),
+            ("numbers", "Numbers", "Certain people, by their numbers in the list of an earlier capture of all"),
+        ),
+    )
+    numbers: StringProperty(
+        name="Numbers", description="Numbers of people with commas between, such as 1,3", default="1"
+    )
+    lens: EnumProperty(
+        name="Lens",
+        description="What is known of the lens of the camera that filmed the video",
+        items=(
+            ("auto", "Automatic", "Read the focal length from the video's metadata, or else solve for it"),
+            ("mm", "Focal Length", "Focal length and sensor width in millimetres"),
+            ("fov", "Field of View", "Horizontal angle of view"),
+            ("px", "Pixels", "Focal length in pixels of the video, from a calibration"),
+        ),
+    )
+    focal_mm: FloatProperty(
+        name="Focal Length", description="Focal length in millimetres", default=35.0, min=1.0, soft_max=300.0
+    )
+    sensor_mm: FloatProperty(
+        name="Sensor Width",
+        description="Width of the sensor in millimetres; 36 where the focal length is a 35 mm equivalent",
+        default=36.0,
+        min=1.0,
+        soft_max=100.0,
+    )
+    fov_deg: FloatProperty(
+        name="Angle", description="Horizontal angle of view in degrees", default=60.0, min=5.0, max=170.0
+    )
+    focal_px: FloatProperty(
+        name="Focal Length",
+        description="Focal length in pixels of the video",
+        default=1500.0,
+        min=1.0,
+        soft_max=10000.0,
+    )
+    detail: EnumProperty(
+        name="Detail",
+        description="How closely each frame is looked at",
+        items=(
+            ("fast", "Fast", "Quickest; for people who fill much of the picture"),
+            ("normal", "Normal", "For most footage"),
+            ("fine", "Fine", "Slowest; for small or distant people"),
+        ),
+        default="normal",
+    )
+    detector: EnumProperty(
+        name="Detector",
+        description="What finds the joints in the picture",
+        items=(
+            ("auto", "Automatic", "Bottom-Up where its model is installed, otherwise MediaPipe"),
+            ("bottom-up", "Bottom-Up", "Finds any number of people; its model (8 MB) is downloaded at setup"),
+            ("mediapipe", "MediaPipe", "Finds one person, with heels and toes; needs no download"),
+        ),
+    )
+
+    def options(self) -> dict:
+        """These settings as the protocol's `start.options`; raises ValueError, with a sentence, for wrong ones."""
+        if self.use_range and self.last < self.first:
+            raise ValueError("The last frame comes before the first one: change the frame range.")
+        numbers = [number.strip() for number in self.numbers.split(",")]
+        if self.people == "numbers" and not all(number.isdecimal() and int(number) > 0 for number in numbers):
+            raise ValueError("Write the numbers of people with commas between them, such as 1,3.")
+        by_mm = self.lens == "mm"
+        return {
+            "people": ",".join(numbers) if self.people == "numbers" else self.people,
+            "start": self.first - 1 if self.use_range else 0,
+            "end": self.last if self.use_range else None,
+            "every": self.every,
+            "detail": self.detail,
+            "detector": self.detector,
+            "focal_px": self.focal_px if self.lens == "px" else None,
+            "focal_mm": self.focal_mm if by_mm else None,
+            "sensor_mm": self.sensor_mm if by_mm else None,
+            "fov_deg": self.fov_deg if self.lens == "fov" else None,
+        }
+
+
+class VP3D_PG_person(bpy.types.PropertyGroup):
+    """One person of a take."""
+
+    number: IntProperty()
+    use: BoolProperty(name="Apply", description="Make an armature for this person", default=True)
+    frames: IntProperty()
+    confidence: FloatProperty()
+
+
+class VP3D_PG_result(bpy.types.PropertyGroup):
+    """The take at hand. It belongs to the session, not to the file: undo and file loads leave it alone."""
+
+    take: StringProperty()
+    people: CollectionProperty(type=VP3D_PG_person)
+    active: IntProperty()
+    detector: StringProperty()
+    lens: StringProperty()
+    warnings: StringProperty(description="One a line")
+
+    def show(self, path: Path, summary: dict) -> None:
+        """Take in what was found. `summary` is the protocol's `result.summary`."""
+        self.take = str(path)
+        self.detector = str(summary.get("detector", ""))
+        self.lens = str(summary.get("lens", ""))
+        self.warnings = "\n".join(map(str, summary.get("warnings", [])))
+        self.people.clear()
+        for person in summary.get("people", []):
+            row = self.people.add()
+            row.number, row.frames, row.confidence = person["id"], person["frames"], person["confidence"]
+
+
+classes = (VP3D_PG_capture, VP3D_PG_person, VP3D_PG_result)
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory(classes)
+
+
+def register() -> None:
+    """Register the groups; settings belong to the scene, the result to the window manager."""
+    _register_classes()
+    bpy.types.Scene.vp3d = PointerProperty(type=VP3D_PG_capture)
+    bpy.types.WindowManager.vp3d = PointerProperty(type=VP3D_PG_result)
+
+
+def unregister() -> None:
+    """Take the groups back."""
+    del bpy.types.WindowManager.vp3d
+    del bpy.types.Scene.vp3d
+    _unregister_classes()

@@ -1,0 +1,53 @@
+"""What the user sets once for all files."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import bpy
+
+from .backend import environment
+
+PACKAGE = __package__
+
+
+class VP3D_AP_preferences(bpy.types.AddonPreferences):
+    """Preferences of the add-on."""
+
+    bl_idname = PACKAGE
+
+    home: bpy.props.StringProperty(
+        name="Data Folder",
+        description="Folder of the pose server, models, caches, logs and takes. Empty: the usual place on this system",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the folder and what is in it."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "home", placeholder=str(environment.default_home()))
+        found = server_environment()
+        icon = "CHECKMARK" if found.state is environment.State.READY else "INFO"
+        layout.label(text=f"{environment.SENTENCES[found.state]} {found.version}", icon=icon)
+
+
+def home() -> Path:
+    """The folder of environments, models, caches, logs and takes."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)  # absent where the package is registered without being enabled
+    chosen = addon.preferences.home if addon else ""
+    return Path(bpy.path.abspath(chosen)) if chosen else environment.default_home()
+
+
+def server_environment() -> environment.Environment:
+    """Where the server is and whether it can be started; read every two seconds, as panels ask at every redraw."""
+    return _read(home(), int(time.monotonic() / 2))
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, _moment: int) -> environment.Environment:
+    return environment.read(folder)
+
+
+classes = (VP3D_AP_preferences,)
+register, unregister = bpy.utils.register_classes_factory(classes)

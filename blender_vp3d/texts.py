@@ -1,0 +1,19 @@
+"""Text in panels: Blender's labels do not wrap, so lines are broken to the width of the region."""
+
+import textwrap
+
+import bpy
+
+_CHARACTER = 6.2  # px at interface scale 1, average of the default font
+_MARGIN = 70.0  # px that panel, box and icon take
+
+
+def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "BLANK1") -> None:
+    """Draw `text` as as many labels as it needs, the first one with the icon; "NONE" draws without any indent."""
+    width = context.region.width if context.region else 300
+    scale = context.preferences.system.ui_scale
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for line in textwrap.wrap(text, max(16, int((width - _MARGIN * scale) / (_CHARACTER * scale)))):
+        column.label(text=line, icon=icon)
+        icon = "BLANK1" if icon != "NONE" else "NONE"
