@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UserError
-from . import sequence, video
-from .types import Frame, VideoInfo
+from vp3d.errors import UserError
+from vp3d.media import sequence, video
+from vp3d.media.types import Frame, VideoInfo
 
 __all__ = ["Frame", "VideoInfo", "probe", "read_frames"]
 

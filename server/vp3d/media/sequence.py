@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import UserError
-from .types import Frame, VideoInfo
+from vp3d.errors import UserError
+from vp3d.media.types import Frame, VideoInfo
 
 log = logging.getLogger(__name__)
 

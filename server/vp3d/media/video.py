@@ -16,8 +16,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ..errors import UserError
-from .types import Frame, VideoInfo
+from vp3d.errors import UserError
+from vp3d.media.types import Frame, VideoInfo
 
 log = logging.getLogger(__name__)
 

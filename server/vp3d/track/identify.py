@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..common.take import Source
-from ..errors import UserError
-from . import oks
-from .tracks import Tracks
+from vp3d.common.take import Source
+from vp3d.errors import UserError
+from vp3d.track import oks
+from vp3d.track.tracks import Tracks
 
 if TYPE_CHECKING:
-    from ..detect import People
+    from vp3d.detect import People
 
 SAME = 0.3
 """OKS from which a detection may continue a tracklet."""

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from ..common.skeletons import BODY_21
-from ..common.take import Source
-from . import oks
-from .tracks import Tracks
+from vp3d.common.skeletons import BODY_21
+from vp3d.common.take import Source
+from vp3d.track import oks
+from vp3d.track.tracks import Tracks
 
 MAX_GAP_S = 1.0
 """Longest gap (s) that is interpolated."""
@@ -71,11 +71,9 @@ def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scal
                 swap = _distance(joints[run][:, right], goal[:, left]) + _distance(joints[run][:, left], goal[:, right])
                 known = np.isfinite(stay) & np.isfinite(swap)
                 # Somebody who turns differs before and after; somebody whose labels were swapped does not.
-                change = _distance(before, after)
-                stays, swaps, turns = (
-                    np.where(known, cost, 0).sum(1) for cost in (stay, swap, change[left] + change[right])
-                )
-                least = np.maximum(POP * scale * known.sum(1), turns)
+                turn = _distance(before[left] - before[right], after[left] - after[right])
+                stays, swaps, turns = (np.where(known, cost, 0).sum(1) for cost in (stay, swap, turn))
+                least = np.maximum(POP * scale * known.sum(1), 0.75 * turns)
                 if known.any(1).all() and np.all((swaps < 0.5 * stays) & (stays > least)):
                     for values in (joints, confidence, source):
                         values[np.ix_(run, left)], values[np.ix_(run, right)] = (
