@@ -1,0 +1,162 @@
+"""`python3 -m install`: the commands and their options."""
+
+import argparse
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import install
+from install import demo, extension, libraries, testing
+from install.child import clean_environment
+from install.environments import ALL, BLENDERS, DEMO_BLENDER, SERVER
+from install.errors import InstallError
+from install.home import HOME_VARIABLE, Home, default_home
+from install.reporting import JsonReporter, Reporter
+from install.setup import ensure, remove
+
+_EPILOG = """\
+pip's own settings are honoured: index, proxy, certificates, cache. On Linux many indexes offer torch with CUDA, about
+2.5 GB more; for the CPU build name an index that has it before the first setup, for example
+  PIP_EXTRA_INDEX_URL=ADDRESS_OF_THE_CPU_INDEX python3 -m install setup
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options, rest = _parse(sys.argv[1:] if arguments is None else arguments)
+    home = Home(options.prefix or default_home())
+    if options.json:
+        reporter: Reporter = JsonReporter()
+    else:
+        # What `run` starts owns the output.
+        reporter = Reporter(sys.stderr if options.command == "run" else sys.stdout)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _COMMANDS[options.command](home, options, rest, reporter)
+    except InstallError as error:
+        logs = sorted((home.path / "logs").glob("install-*.log"), key=lambda log: log.stat().st_mtime)
+        reporter.fail(error, str(logs[-1]) if logs else "")
+        return 1
+    except KeyboardInterrupt:
+        error = InstallError("Stopped.", "What was half made is removed; the same command starts again.")
+        reporter.fail(error, cancelled=True)
+        return 130
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    everywhere.add_argument(
+        "--prefix", type=Path, metavar="DIR", help="folder for everything (default: your user data)"
+    )
+    everywhere.add_argument("--json", action="store_true", help="report as JSON lines")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m install",
+        description=install.__doc__,
+        epilog=_EPILOG,
+        parents=[everywhere],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, **options: object) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[everywhere], **options)
+
+    setup = command("setup", "Make the server's environment.")
+    setup.add_argument(
+        "--blender",
+        action="append",
+        nargs="?",
+        const=DEMO_BLENDER.name.removeprefix("blender-"),
+        choices=list(BLENDERS),
+        default=[],
+        help="also make the environment of a Blender (%(const)s where no version is named)",
+    )
+    show = command("demo", "Set up, and turn a video into a take, a Blender file, a BVH file, a preview and a report.")
+    show.add_argument("video", nargs="?", type=Path, help="without it a clip that comes with this project")
+    show.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
+    show.epilog = "What follows -- is handed to `vp3d capture`, for example: -- --fov 60"
+    test = command("test", "Set up, and run the tests; other arguments are pytest's.")
+    test.add_argument(
+        "--only", action="append", choices=list(ALL), default=[], help="run the tests of one environment only"
+    )
+    run = command("run", "Run a command in the server's environment: run -- vp3d capture …")
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="vp3d, python, or a program there")
+    build = command("extension", "Build the add-on's zip with Blender's own tool.")
+    build.add_argument("-o", "--out", type=Path, default=Path("dist"), help="folder for the zip (default: dist)")
+    command("libraries", "Name the Debian packages whose libraries Blender needs and this system lacks.")
+    command("remove", "Remove the environments; models, takes and settings stay.")
+
+    arguments = list(arguments)
+    passed_on = []
+    if arguments[:1] != ["run"] and "--" in arguments:
+        at = arguments.index("--")
+        arguments, passed_on = arguments[:at], arguments[at + 1 :]
+    options, unknown = parser.parse_known_args(arguments, argparse.Namespace(prefix=None, json=False))
+    if unknown and options.command != "test":
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options, [*unknown, *passed_on]
+
+
+def _setup(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    environments = [SERVER, *(BLENDERS[version] for version in options.blender)]
+    ensure(home, environments, reporter)
+    reporter.say(f"Ready: {', '.join(e.name for e in environments)} in {home.path}")
+    reporter.result(home=str(home.path))
+    return 0
+
+
+def _demo(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    demo.run(home, options.video, options.out, rest, reporter)
+    return 0
+
+
+def _test(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    return testing.run(home, [ALL[name] for name in options.only], rest, reporter)
+
+
+def _run(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not words:
+        raise InstallError("There is no command to run.", "Write it after two dashes: run -- vp3d --help")
+    ensure(home, [SERVER], reporter)
+    return subprocess.call(
+        demo.in_environment(home, SERVER, words), env=clean_environment(**{HOME_VARIABLE: str(home.path)})
+    )
+
+
+def _extension(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    ensure(home, [DEMO_BLENDER], reporter)
+    path = extension.build(home, options.out.absolute())
+    reporter.say(f"Built and validated: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    reporter.result(path=str(path))
+    return 0
+
+
+def _libraries(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    packages = libraries.missing()
+    reporter.say(" ".join(packages))
+    reporter.result(packages=packages)
+    return 0
+
+
+def _remove(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    remove(home, list(ALL.values()), reporter)
+    reporter.result(home=str(home.path))
+    return 0
+
+
+_COMMANDS = {
+    "setup": _setup,
+    "demo": _demo,
+    "test": _test,
+    "run": _run,
+    "extension": _extension,
+    "libraries": _libraries,
+    "remove": _remove,
+}
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,94 @@
+"""What ends an installation early, and the table that turns a child's output into one sentence."""
+
+import re
+
+from install.libraries import PACKAGES
+
+
+class InstallError(Exception):
+    """Something the user can put right.
+
+    Attributes:
+        message: one plain sentence saying what is wrong.
+        hint: one plain sentence saying what to do, or empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+
+# The first pattern that the output of pip, venv or the self-test matches decides; groups fill the braces.
+_KNOWN: tuple[tuple[str, str, str], ...] = (
+    (
+        r"No space left on device|\[Errno 28\]|not enough space on the disk|Disk quota exceeded",
+        "The disk is full.",
+        "Free some space, or choose another folder with --prefix, and run the same command again.",
+    ),
+    (
+        r"No module named '?(?:venv|ensurepip)|ensurepip is not available",
+        "This Python lacks its venv module.",
+        "On Debian and Ubuntu install the package python3-venv; elsewhere use a complete Python.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "The package index shows a certificate that this Python does not trust.",
+        "Name your company's certificates with pip's setting `cert` (or PIP_CERT), and run the same command again.",
+    ),
+    (
+        r"ProxyError|Cannot connect to proxy|407 Proxy",
+        "The proxy refused the connection to the package index.",
+        "Set HTTPS_PROXY to your proxy's address with user and password, and run the same command again.",
+    ),
+    (
+        r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Read timed out|Max retries exceeded"
+        r"|Connection refused|Network is unreachable|Temporary failure in name resolution|ConnectionResetError"
+        r"|IncompleteRead|RemoteDisconnected|ProtocolError|\d{3} (?:Client|Server) Error",
+        "The package index could not be reached.",
+        "Check the network and pip's settings, and run the same command again; what is downloaded is not lost.",
+    ),
+    (
+        r"THESE PACKAGES DO NOT MATCH THE HASHES|BadZipFile|is invalid: bad zip|has an invalid wheel",
+        "A downloaded package is damaged.",
+        "Empty pip's cache with `python3 -m pip cache purge`, and run the same command again.",
+    ),
+    (
+        r"No matching distribution found for (\S+)",
+        "The package index has no {0} for this system and Python.",
+        "Look at pip's settings for the index, or use another version of Python.",
+    ),
+    (
+        r"Permission denied|Read-only file system|Access is denied|\[Errno 13\]|\[Errno 30\]",
+        "The folder cannot be written to.",
+        "Choose another folder with --prefix.",
+    ),
+    (
+        r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file",
+        "The system library {0} is missing.",
+        "On Debian and Ubuntu install it with: apt-get install {package}",
+    ),
+    (
+        r"DLL load failed while importing (\w+)",
+        "Windows cannot load the libraries of {0}.",
+        "Install Microsoft's Visual C++ redistributable package, and run the same command again.",
+    ),
+    (r"MemoryError|Cannot allocate memory", "There is not enough memory.", "Close other programs and try again."),
+)
+
+
+def explain(output: str, status: int, doing: str) -> InstallError:
+    """One sentence for a child that ended with `status`, from the table where its output is known.
+
+    `doing` says what failed, as in "Installing packages".
+    """
+    for pattern, message, hint in _KNOWN:
+        if found := re.search(pattern, output, re.IGNORECASE):
+            groups = found.groups()
+            package = PACKAGES.get(groups[0], f"the package with {groups[0]}") if groups else ""
+            return InstallError(message.format(*groups), hint.format(*groups, package=package))
+    if status in (-9, 137):
+        return InstallError(
+            f"{doing} was ended by the system, probably for want of memory.", "Close other programs and try again."
+        )
+    return InstallError(f"{doing} failed with status {status}.", "Run the same command again; the log has the details.")
