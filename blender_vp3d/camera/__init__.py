@@ -1,0 +1,1 @@
+"""A take's camera as a Blender camera, with the video behind it."""

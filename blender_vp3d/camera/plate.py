@@ -1,0 +1,84 @@
+"""The video as the camera's background."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..common.take import Take
+from . import lens as lenses
+
+_IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".bmp", ".webp"}
+
+
+def load_plate(take: Take, take_path: Path, frame_start: int) -> tuple[bpy.types.MovieClip | None, list[str]]:
+    """The take's video as a movie clip whose frame 0 shows at `frame_start`; None, and why, where there is none."""
+    name = take.video.get("name") or "The video"
+    source = next(filter(None, map(_first_file, _places(take, take_path))), None)
+    if source is None:
+        return None, [f"{name} was not found, so the camera has no background: put the video beside the take."]
+    try:
+        clip = bpy.data.movieclips.load(str(source), check_existing=True)
+    except RuntimeError:
+        return None, [f"{name} cannot be read by Blender, so the camera has no background."]
+    clip.frame_start = frame_start
+    return clip, []
+
+
+def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) -> list[str]:
+    """Put a clip behind a camera, undistorted where its lens bends the image; returns warnings."""
+    plate = next((shown for shown in camera.background_images if shown.source == "MOVIE_CLIP"), None)
+    plate = plate or camera.background_images.new()
+    plate.source, plate.clip, plate.use_camera_clip = "MOVIE_CLIP", clip, False
+    plate.alpha, plate.display_depth, plate.frame_method = 1.0, "BACK", "STRETCH"
+    camera.show_background_images = True
+
+    width, height = int(take.video["width"]), int(take.video["height"])
+    K = take.camera_K[0]
+    bent = lenses.is_distorted(K, take.distortion, width, height)
+    plate.clip_user.use_render_undistorted = bent
+    warnings = []
+    if bent:
+        _set_distortion(clip.tracking.camera, K, take.distortion, width, height)
+        k1, k2, _, _, k3 = take.distortion
+        left = lenses.displacement(K, take.distortion - [k1, k2, 0, 0, k3], width, height)
+        warnings.append(
+            "The lens bends the image, so the background is shown undistorted"
+            + (f"; its tangential part, up to {left:.1f} px, is not." if left > 0.5 else ".")
+        )
+    if tuple(clip.size) != (width, height):
+        warnings.append(
+            f"Blender reads the video as {clip.size[0]} x {clip.size[1]}, the capture as {width} x {height}: "
+            "the background will not match."
+        )
+    return warnings
+
+
+def _set_distortion(
+    camera: bpy.types.MovieTrackingCamera, K: np.ndarray, distortion: np.ndarray, width: int, height: int
+) -> None:
+    camera.distortion_model = "POLYNOMIAL"
+    camera.pixel_aspect = K[0, 0] / K[1, 1]
+    camera.sensor_width = lenses.SENSOR
+    camera.focal_length = K[0, 0] * lenses.SENSOR / width
+    camera.principal_point_pixels = (K[0, 2] + 0.5, height - (K[1, 2] + 0.5))
+    camera.k1, camera.k2, _, _, camera.k3 = distortion
+
+
+def _places(take: Take, take_path: Path) -> list[Path]:
+    path = Path(take.video.get("path") or "")
+    return [path, take_path.parent / path.name] if path.name else []
+
+
+def _first_file(path: Path) -> Path | None:
+    """A video itself, or the first image of a folder or of a numbered pattern such as shot.####.png."""
+    if path.is_file():
+        return path
+    if path.is_dir():
+        images = path.iterdir()
+    elif "#" in path.name or "%" in path.name:
+        stem = path.name.split("#")[0].split("%")[0]
+        images = (found for found in path.parent.glob(f"*{path.suffix}") if found.name.startswith(stem))
+    else:
+        return None
+    return min((image for image in images if image.suffix.lower() in _IMAGES), default=None)

@@ -1,0 +1,112 @@
+"""One person of a take as an armature object with baked keyframes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from .. import animation, belongings
+from ..animation import Channel
+from ..common import armature as bones
+from ..common.take import Take
+
+COLOURS = {"L": (0.10, 0.45, 0.95), "R": (0.95, 0.35, 0.10), "": (0.85, 0.85, 0.80)}
+"""Linear RGB of the left side, the right side and the middle."""
+
+_CONFIDENCE = "confidence"
+
+
+def apply_person(
+    context: bpy.types.Context,
+    collection: bpy.types.Collection,
+    take: Take,
+    index: int,
+    identity: str,
+    frame_start: int,
+) -> bpy.types.Object:
+    """Make or update the armature of the person at `index`; the object stands at the origin, the hips move."""
+    number = int(take.person_ids[index])
+    motion = bones.solve(take.joints3d[index], take.contacts[index], take.frames / float(take.fps))
+    name = f"VP3D Person {number}"
+    person = belongings.find(context.scene, "ARMATURE", identity, number)
+    if person is None:
+        person = belongings.add(collection, name, bpy.data.armatures.new(name), identity, number)
+        person.show_in_front = True
+        person.data.display_type = "STICK"
+    _shape(context, person.data, motion.rest)
+
+    confidence = _confidence(take.confidence[index])
+    person[_CONFIDENCE] = float(confidence.mean())
+    person.id_properties_ui(_CONFIDENCE).update(
+        min=0.0, max=1.0, description="How sure the detector was of this person's joints, 0 to 1"
+    )
+    keyed = np.flatnonzero(motion.keyed)
+    animation.write(
+        person,
+        name,
+        frame_start + take.frames[keyed],
+        _channels(motion, confidence, keyed),
+        held=np.append(np.diff(keyed) > 1, False),
+    )
+    return person
+
+
+def _confidence(confidence: np.ndarray) -> np.ndarray:
+    """(T,) mean over the joints (T, 21) that the detector reports at all."""
+    reported = (confidence > 0).any(0)
+    return confidence[:, reported].mean(1) if reported.any() else np.zeros(len(confidence))
+
+
+def _channels(motion: bones.Motion, confidence: np.ndarray, keyed: np.ndarray) -> Iterator[Channel]:
+    rest = motion.rest
+    location = (motion.location[keyed] - rest.heads[0]) @ rest.matrices[0]
+    for axis in range(3):
+        yield Channel(f'pose.bones["{rest.names[0]}"].location', axis, rest.names[0], location[:, axis])
+    for i, name in enumerate(rest.names):
+        for axis in range(4):
+            path = f'pose.bones["{name}"].rotation_quaternion'
+            yield Channel(path, axis, name, motion.rotations[keyed, i, axis])
+    yield Channel(f'["{_CONFIDENCE}"]', 0, "Capture", confidence[keyed])
+
+
+def _shape(context: bpy.types.Context, data: bpy.types.Armature, rest: bones.Rest) -> None:
+    """Give an armature the rest pose; bones that the user added stay."""
+    with _editing(context, data):
+        edit = data.edit_bones
+        for i, name in enumerate(rest.names):
+            bone = edit.get(name) or edit.new(name)
+            bone.use_connect = False
+            bone.head, bone.tail = Vector(rest.heads[i]), Vector(rest.tails[i])
+            bone.align_roll(Vector(rest.matrices[i][:, 2]))
+        for name, parent in zip(rest.names, rest.parents, strict=True):
+            if parent >= 0:
+                edit[name].parent = edit[rest.names[parent]]
+                edit[name].use_connect = bool(np.allclose(edit[name].head, edit[name].parent.tail, atol=1e-6))
+    for bone in bones.BONES:
+        colour = data.bones[bone.name].color
+        colour.palette = "CUSTOM"
+        normal = np.array(COLOURS[bone.side])
+        colour.custom.normal, colour.custom.select, colour.custom.active = normal, (1 + normal) / 2, (2 + normal) / 3
+
+
+@contextmanager
+def _editing(context: bpy.types.Context, data: bpy.types.Armature) -> Iterator[None]:
+    """Edit mode on an armature, by an object of its own: the real one may be hidden, excluded or protected."""
+    layer = context.view_layer
+    active, selected = layer.objects.active, [chosen for chosen in layer.objects if chosen.select_get()]
+    stand_in = bpy.data.objects.new(data.name, data)
+    context.scene.collection.objects.link(stand_in)
+    for chosen in selected:
+        chosen.select_set(False)
+    layer.objects.active = stand_in
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        yield
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.data.objects.remove(stand_in)
+        layer.objects.active = active
+        for chosen in selected:
+            chosen.select_set(True)
