@@ -20,7 +20,7 @@ class Channel(NamedTuple):
 
 
 def write(
-    datablock: bpy.types.ID, name: str, frames: np.ndarray, channels: Iterable[Channel], held: np.ndarray
+    datablock: bpy.types.ID, name: str, frames: np.ndarray, held: np.ndarray, channels: Iterable[Channel]
 ) -> None:
     """Replace a datablock's keyframes.
 
@@ -28,8 +28,8 @@ def write(
         datablock: what is animated; its present action is emptied and used again.
         name: name of the action, where it has to be made.
         frames: (K,) scene frames of the keys, ascending.
-        channels: the values, (K,) each.
         held: (K,) bool, keys whose value stays until the next one; the others lead there in a straight line.
+        channels: the values, (K,) each.
     """
     curves, groups = _emptied(datablock, name)
     made: dict[str, Any] = {}
@@ -52,6 +52,14 @@ def write(
         ):
             curve.keyframe_points.foreach_set(attribute, values)
         curve.update()
+
+
+def clear(datablock: bpy.types.ID) -> None:
+    """Take away a datablock's keyframes, and the action if nothing else uses it."""
+    action = datablock.animation_data.action if datablock.animation_data else None
+    datablock.animation_data_clear()
+    if action and not action.users:
+        bpy.data.actions.remove(action)
 
 
 def curves_of(datablock: bpy.types.ID) -> Any:

@@ -17,7 +17,7 @@ _NAME = "VP3D Camera"
 
 
 def apply_camera(
-    context: bpy.types.Context,
+    scene: bpy.types.Scene,
     collection: bpy.types.Collection,
     take: Take,
     path: Path,
@@ -30,13 +30,11 @@ def apply_camera(
     location, orientation = lenses.pose(take.camera_R, take.camera_t)
     rotation = continuous(matrix_to_quaternion(orientation))
 
-    camera = belongings.find(context.scene, "CAMERA", identity)
+    camera = belongings.find(scene, "CAMERA", identity)
     if camera is None:
         camera = belongings.add(collection, _NAME, bpy.data.cameras.new(_NAME), identity)
         camera.data.passepartout_alpha = 0.8
     data = camera.data
-    camera.animation_data_clear()
-    data.animation_data_clear()
     data.sensor_fit, data.sensor_width = "AUTO", lenses.SENSOR
     data.lens, (data.shift_x, data.shift_y) = lens.focal[0], lens.shift[0]
     data.clip_start, data.clip_end = 0.05, 1000
@@ -44,13 +42,16 @@ def apply_camera(
     camera.location, camera.rotation_quaternion, camera.scale = location[0], rotation[0], (1, 1, 1)
     if len(location) > 1:
         frames, held = frame_start + take.frames, np.zeros(len(location), bool)
-        animation.write(camera, _NAME, frames, _move(location, rotation), held)
-        animation.write(data, f"{_NAME} Lens", frames, _zoom(lens), held)
+        animation.write(camera, _NAME, frames, held, _move(location, rotation))
+        animation.write(data, f"{_NAME} Lens", frames, held, _zoom(lens))
+    else:
+        animation.clear(camera)
+        animation.clear(data)
 
-    render = context.scene.render
+    render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = lens.pixel_aspect
-    context.scene.camera = camera
+    scene.camera = camera
 
     clip, warnings = load_plate(take, path, frame_start)
     if clip:

@@ -56,9 +56,7 @@ def apply_take(
     people = [i for i, number in enumerate(ids) if person_ids is None or number in person_ids]
     posed = [i for i in people if take.present(i).any()]
     if not posed:
-        raise TakeError(
-            f"{path.name} has no 3D pose of anyone chosen: choose other people, or capture the video again."
-        )
+        raise TakeError(f"{path.name} has no 3D pose of the people chosen: choose others, or capture the video again.")
     warnings = [f"Person {ids[i]} has no 3D pose and was left out." for i in people if i not in posed]
 
     if context.object and context.object.mode != "OBJECT":
@@ -66,7 +64,7 @@ def apply_take(
     identity = belongings.identity(take, path)
     collection = belongings.collection_of(context.scene, identity, f"VP3D {path.stem}")
     armatures = [apply_person(context, collection, take, i, identity, frame_start) for i in posed]
-    camera, notes = apply_camera(context, collection, take, path, identity, frame_start)
+    camera, notes = apply_camera(context.scene, collection, take, path, identity, frame_start)
     _set_time(context.scene, take, frame_start)
     return Applied(collection, tuple(armatures), camera, (*warnings, *notes))
 

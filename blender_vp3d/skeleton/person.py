@@ -47,8 +47,8 @@ def apply_person(
         person,
         name,
         frame_start + take.frames[keyed],
+        np.append(np.diff(keyed) > 1, False),
         _channels(motion, confidence, keyed),
-        held=np.append(np.diff(keyed) > 1, False),
     )
     return person
 
