@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[options.command](home, options, rest, reporter)
     except InstallError as error:
-        logs = sorted((home.path / "logs").glob("install-*.log"), key=lambda log: log.stat().st_mtime)
-        reporter.fail(error, str(logs[-1]) if logs else "")
+        reporter.fail(error)
         return 1
     except KeyboardInterrupt:
         error = InstallError("Stopped.", "What was half made is removed; the same command starts again.")
@@ -90,7 +89,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
     arguments = list(arguments)
     passed_on = []
-    if arguments[:1] != ["run"] and "--" in arguments:
+    if "--" in arguments:
         at = arguments.index("--")
         arguments, passed_on = arguments[:at], arguments[at + 1 :]
     options, unknown = parser.parse_known_args(arguments, argparse.Namespace(prefix=None, json=False))
@@ -117,7 +116,7 @@ def _test(home: Home, options: argparse.Namespace, rest: list[str], reporter: Re
 
 
 def _run(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
-    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    words = [*options.words, *rest]
     if not words:
         raise InstallError("There is no command to run.", "Write it after two dashes: run -- vp3d --help")
     ensure(home, [SERVER], reporter)

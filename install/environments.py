@@ -49,7 +49,7 @@ SERVER = Environment(
     test_requirements="server-test.txt",
     modules=("torch", "openvino", "av", "cv2", "scipy", "safetensors", "typer", "platformdirs", "vp3d"),
     download_mb=442,
-    disk_mb=1600,
+    disk_mb=1700,
     tests=("tests/server", "tests/install", "tests/test_common.py"),
 )
 
@@ -78,9 +78,9 @@ BLENDERS = {
     for environment in (
         _blender("4.2", (3, 11), 377, 1010),
         _blender("4.5", (3, 11), 401, 960),
-        _blender("5.0", (3, 11), 402, 980),
-        _blender("5.1", (3, 13), 400, 990),
-        _blender("5.2", (3, 13), 400, 1020),
+        _blender("5.0", (3, 11), 402, 1000),
+        _blender("5.1", (3, 13), 417, 1000),
+        _blender("5.2", (3, 13), 429, 1040),
     )
 }
 DEMO_BLENDER = BLENDERS["5.0"]

@@ -1,6 +1,7 @@
 """What ends an installation early, and the table that turns a child's output into one sentence."""
 
 import re
+from pathlib import Path
 
 from install.libraries import PACKAGES
 
@@ -11,12 +12,14 @@ class InstallError(Exception):
     Attributes:
         message: one plain sentence saying what is wrong.
         hint: one plain sentence saying what to do, or empty.
+        log: the file with everything that the failed step printed, where there is one.
     """
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", log: Path | None = None) -> None:
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
+        self.log = log
 
 
 # The first pattern that the output of pip, venv or the self-test matches decides; groups fill the braces.
@@ -77,7 +80,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def explain(output: str, status: int, doing: str) -> InstallError:
+def explain(output: str, status: int, doing: str, log: Path) -> InstallError:
     """One sentence for a child that ended with `status`, from the table where its output is known.
 
     `doing` says what failed, as in "Installing packages".
@@ -86,9 +89,9 @@ def explain(output: str, status: int, doing: str) -> InstallError:
         if found := re.search(pattern, output, re.IGNORECASE):
             groups = found.groups()
             package = PACKAGES.get(groups[0], f"the package with {groups[0]}") if groups else ""
-            return InstallError(message.format(*groups), hint.format(*groups, package=package))
+            return InstallError(message.format(*groups), hint.format(*groups, package=package), log)
     if status in (-9, 137):
         return InstallError(
-            f"{doing} was ended by the system, probably for want of memory.", "Close other programs and try again."
+            f"{doing} was ended by the system, probably for want of memory.", "Close other programs and try again.", log
         )
-    return InstallError(f"{doing} failed with status {status}.", "Run the same command again; the log has the details.")
+    return InstallError(f"{doing} failed with status {status}.", "Run the same command again, or read the log.", log)

@@ -32,9 +32,9 @@ class Reporter:
             self._last = time.monotonic()
         self._stage = stage
 
-    def fail(self, error: InstallError, log: str = "", cancelled: bool = False) -> None:
+    def fail(self, error: InstallError, cancelled: bool = False) -> None:
         """The sentence that ends everything."""
-        self.say("\n".join(filter(None, (error.message, error.hint, log and f"Log: {log}"))))
+        self.say("\n".join(filter(None, (error.message, error.hint, error.log and f"Log: {error.log}"))))
 
     def result(self, **fields: object) -> None:
         """What came out, for a program that reads along; a person has read it already."""
@@ -58,9 +58,9 @@ class JsonReporter(Reporter):
         """A `progress` object."""
         self._object("progress", stage=stage, done=done, total=total, detail=detail)
 
-    def fail(self, error: InstallError, log: str = "", cancelled: bool = False) -> None:
+    def fail(self, error: InstallError, cancelled: bool = False) -> None:
         """An `error` object; `details` is the path of the log."""
-        self._object("error", message=error.message, hint=error.hint, details=log, cancelled=cancelled)
+        self._object("error", message=error.message, hint=error.hint, details=str(error.log or ""), cancelled=cancelled)
 
     def result(self, **fields: object) -> None:
         """A `result` object."""

@@ -168,7 +168,7 @@ class _Build:
         with writing(self._home.path):
             status, output = run_logged(command, self._log, on_line, clean_environment(**variables))
         if status:
-            raise explain(output, status, doing)
+            raise explain(output, status, doing, self._log)
 
 
 def _announce(home: Home, environments: Sequence[Environment], reporter: Reporter) -> None:
