@@ -109,7 +109,7 @@ def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup
     row.use_property_split = False
     row.prop(settings, "video", text="", placeholder="Choose a video", icon="FILE_MOVIE")
     row.operator("vp3d.choose_video", text="", icon="FILE_FOLDER")
-    column.prop(settings, "use_range")
+    column.row(heading="Frames").prop(settings, "use_range")
     if settings.use_range:
         part = column.column(align=True)
         part.prop(settings, "first")
@@ -134,12 +134,12 @@ def _draw_progress(layout: bpy.types.UILayout, job: Job) -> None:
 
 def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: Job) -> None:
     box = layout.box()
-    box.alert = True
-    paragraph(box, context, job.message, "ERROR")
+    sentence = box.column()
+    sentence.alert = True
+    paragraph(sentence, context, job.message, "ERROR")
     if job.hint:
         paragraph(box, context, job.hint)
     row = box.row(align=True)
-    row.alert = False
     row.operator("vp3d.copy_report", icon="COPYDOWN")
     row.operator("vp3d.open_log", icon="TEXT")
 

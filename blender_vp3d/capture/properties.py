@@ -21,7 +21,7 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         name="Video",
         description="Video file, or a folder or numbered pattern of images, to capture the motion from",
     )
-    use_range: BoolProperty(name="Frame Range", description="Capture a part of the video instead of the whole")
+    use_range: BoolProperty(name="Range", description="Capture a part of the video instead of the whole")
     first: IntProperty(
         name="First", description="First frame of the video to capture, counted from 1", default=1, min=1
     )
@@ -39,7 +39,7 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         items=(
             ("main", "Main", "The person who is largest and longest in view"),
             ("all", "All", "Everybody who is in view long enough"),
-            ("numbers", "Numbers", "Certain people, by their numbers in the list of an earlier capture of all"),
+            ("numbers", "Pick", "Certain people, by their numbers in the list of an earlier capture of all"),
         ),
     )
     numbers: StringProperty(
