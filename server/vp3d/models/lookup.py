@@ -1,4 +1,4 @@
-"""Where weights are looked for: folders the user names, the user's own models folder, the weights shipped with the program."""
+"""Where weights are looked for: folders the user names, the own models folder, what ships with the program."""
 
 import importlib.util
 import os
