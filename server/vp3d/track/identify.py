@@ -1,18 +1,20 @@
 """Identities in two steps: sure tracklets frame by frame, then tracklets joined across gaps and crossings.
 
-Frame by frame, OKS with the predicted pose and the Hungarian method pair people with tracklets. Where two people could
-be one detection (a crossing), or one could be two, the tracklets end rather than guess; the second step sees both sides
-of the crossing and pairs ends with beginnings by pose, velocity and size.
+Frame by frame, OKS with the predicted pose and the Hungarian method pair people with tracklets: strong detections
+first; weak ones, such as a body half hidden or a tree, only continue what strong ones began (as in ByteTrack, Zhang et
+al. 2022). Where two people could be one detection (a crossing), or one could be two, the tracklets end rather than
+guess; the second step sees both sides of the crossing and pairs ends with beginnings by pose, velocity and size.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from vp3d.common.skeletons import BODY_21, COCO_17
 from vp3d.common.take import Source
 from vp3d.errors import UserError
 from vp3d.track import oks
@@ -21,8 +23,12 @@ from vp3d.track.tracks import Tracks
 if TYPE_CHECKING:
     from vp3d.detect import People
 
+STRONG = 0.25
+"""Mean confidence over the 17 COCO joints from which a detection may begin a tracklet, if there are any such."""
 SAME = 0.3
-"""OKS from which a detection may continue a tracklet."""
+"""OKS from which a strong detection may continue a tracklet."""
+SAME_WEAK = 0.5
+"""OKS from which a weak detection may continue a tracklet."""
 RIVAL = 0.6
 """A second candidate with this share of the winner's OKS makes a match a guess."""
 DUPLICATE = 0.7
@@ -34,13 +40,17 @@ GAP_S = 1.0
 LONG_GAP_S = 4.0
 """Gap (s) across which what is then left is joined: somebody who fell behind a sofa, with nobody else around."""
 WANDER = 1.0
-"""Standard deviation of unforeseen speed, in sizes per s (about 0.75 m/s)."""
+"""Standard deviation of unforeseen speed, in sizes per s (about 0.75 m/s), from one frame to the next."""
+SPEED = 4.0
+"""Standard deviation of speed while nothing is known of it, in sizes per s (about 3 m/s)."""
+WANDER_UNSEEN = 1.5
+"""The same across a gap, in which the pose changes too."""
 VELOCITY_S = 0.4
 """Window (s) over which velocity is fitted, and the longest time it is trusted ahead."""
 MIN_LIFE_S = 0.4
 """Shorter appearances are false detections, if there is anybody else."""
-MIN_STRENGTH = 0.05
-"""People with less than this share of the main person's strength are false detections."""
+MIN_WEIGHT = 0.05
+"""People with less than this share of the main person's weight are false detections."""
 
 
 @dataclass(eq=False)
@@ -118,7 +128,7 @@ def _pairs(score: np.ndarray, least: float) -> list[tuple[int, int]]:
 
 def _distinct(joints: np.ndarray, confidence: np.ndarray) -> list[int]:
     """Positions of the people (N, 21, 2), (N, 21) of one frame, without those found twice."""
-    strength = confidence.sum(-1)
+    strength = _strength(confidence)
     order = [int(i) for i in np.argsort(-strength) if strength[i] > 0]
     alike = oks.similarity(joints, joints, oks.size(joints))
     kept: list[int] = []
@@ -128,46 +138,72 @@ def _distinct(joints: np.ndarray, confidence: np.ndarray) -> list[int]:
     return sorted(kept)
 
 
-def _tracklets(people: Iterable[tuple[np.ndarray, np.ndarray]], times: np.ndarray) -> list[_Tracklet]:
+def _strength(confidence: np.ndarray) -> np.ndarray:
+    """Mean confidence (...) of people (..., 21) over the COCO joints, absent ones counting 0."""
+    return confidence[..., : len(COCO_17)].mean(-1)
+
+
+def _tracklets(people: list[tuple[np.ndarray, np.ndarray]], times: np.ndarray) -> list[_Tracklet]:
     """Runs of detections that are surely one person each."""
+    best = max((float(_strength(confidence).max(initial=0)) for _, confidence in people), default=0.0)
+    strong = STRONG if best >= STRONG else 0.0
     finished: list[_Tracklet] = []
     live: list[_Tracklet] = []
     for step, (joints, confidence) in enumerate(people):
-        now = times[step]
         # Beyond a blink, or beyond one processed frame where frames are far apart, the second step decides.
-        fresh = [t for t in live if now - times[t.steps[-1]] <= BLINK_S or t.steps[-1] == step - 1]
+        fresh = [t for t in live if times[step] - times[t.steps[-1]] <= BLINK_S or t.steps[-1] == step - 1]
         finished += [t for t in live if t not in fresh]
-        live = fresh
-        kept = _distinct(joints, confidence) if len(joints) else []
-        matched: dict[int, _Tracklet] = {}
-        if live and kept:
-            ends = [_end(t, times, last=True) for t in live]
-            score = oks.similarity(
-                np.stack([end.at(now) for end in ends]),
-                joints[kept],
-                np.array([end.size for end in ends]),
-                np.array([WANDER * (now - end.time) for end in ends]),
-            )
-            pairs = _pairs(score, SAME)
-            rows, columns = {r for r, _ in pairs}, {c for _, c in pairs}
-            ended = set()
-            for row, column in pairs:
-                least = max(RIVAL * score[row, column], SAME)
-                rivals = [r for r in range(len(live)) if r not in rows and score[r, column] >= least]
-                split = [c for c in range(len(kept)) if c not in columns and score[row, c] >= least]
-                if rivals or split:
-                    ended.update([row, *rivals])
-                else:
-                    matched[column] = live[row]
-            finished += [live[r] for r in ended]
-            live = [t for r, t in enumerate(live) if r not in ended]
-        for column, person in enumerate(kept):
+        kept = _distinct(joints, confidence)
+        certain = [i for i in kept if _strength(confidence[i]) >= strong]
+        ends = [_end(t, times, last=True) for t in fresh]
+
+        score = _continuation(ends, joints[certain], times[step])
+        pairs = _pairs(score, SAME)
+        guesses = _guesses(score, pairs)
+        matched = {column: fresh[row] for row, column in pairs if row not in guesses}
+        finished += [fresh[row] for row in guesses]
+        live = [t for row, t in enumerate(fresh) if row not in guesses]
+        for column, person in enumerate(certain):
             tracklet = matched.get(column)
             if tracklet is None:
                 tracklet = _Tracklet()
                 live.append(tracklet)
             tracklet.add(step, joints[person], confidence[person])
+
+        idle = [row for row, t in enumerate(fresh) if row not in guesses and t.steps[-1] != step]
+        weak = [i for i in kept if i not in certain]
+        for row, column in _pairs(_continuation([ends[row] for row in idle], joints[weak], times[step]), SAME_WEAK):
+            fresh[idle[row]].add(step, joints[weak[column]], confidence[weak[column]])
     return finished + live
+
+
+def _continuation(ends: list[_End], joints: np.ndarray, now: float) -> np.ndarray:
+    """OKS (E, N) of the people (N, 21, 2) seen now with where tracklets should be now."""
+    if not ends or not len(joints):
+        return np.zeros((len(ends), len(joints)))
+    poses = np.stack([end.at(now) for end in ends])
+    sizes = np.array([end.size for end in ends])
+    ago = np.array([now - end.time for end in ends])
+    drift = np.where([np.isnan(end.velocity[0]) for end in ends], SPEED, WANDER) * ago
+    # Mirrored too: a detector that takes somebody's back for the front has not found somebody else.
+    score = np.maximum(
+        oks.similarity(poses, joints, sizes, drift),
+        oks.similarity(poses[:, BODY_21.mirrored], joints, sizes, drift),
+    )
+    return score / (1 + (ago - ago.min()) / BLINK_S)[:, None]
+
+
+def _guesses(score: np.ndarray, pairs: list[tuple[int, int]]) -> set[int]:
+    """Rows whose partner could as well be another row's, or who could as well have another partner."""
+    rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+    guesses = set()
+    for row, column in pairs:
+        least = max(RIVAL * score[row, column], SAME)
+        rivals = {r for r in range(len(score)) if r not in rows and score[r, column] >= least}
+        others = {c for c in range(score.shape[1]) if c not in columns and score[row, c] >= least}
+        if rivals or others:
+            guesses |= {row, *rivals}
+    return guesses
 
 
 def _join(tracklets: list[_Tracklet], times: np.ndarray, longest: float) -> list[_Tracklet]:
@@ -196,7 +232,7 @@ def _fit(tail: _End, head: _End) -> float:
     """How well a beginning continues an end, 0..1, from poses predicted both ways, velocities, sizes and the gap."""
     gap = head.time - tail.time
     size = max(tail.size, head.size)
-    drift = WANDER * gap
+    drift = WANDER_UNSEEN * gap
     pose = 0.5 * (
         oks.similarity(tail.at(head.time)[None], head.pose[None], np.array([size]), drift)[0, 0]
         + oks.similarity(head.at(tail.time)[None], tail.pose[None], np.array([size]), drift)[0, 0]
@@ -208,21 +244,20 @@ def _fit(tail: _End, head: _End) -> float:
     return float(pose * (0.5 + 0.5 * velocity) * min(1.0, 2 * ratio) / (1 + 0.25 * gap))
 
 
-def _strength(person: _Tracklet) -> float:
-    """Largest, longest, most confident: size (px) times the confidences summed over frames."""
-    size = np.median(oks.size(np.stack(person.joints)))
-    return float(size * np.sum(np.stack(person.confidence)) / person.confidence[0].size)
+def _weight(person: _Tracklet) -> float:
+    """Largest, longest, most confident: size (px) times the mean confidences summed over frames."""
+    return float(np.median(oks.size(np.stack(person.joints))) * _strength(np.stack(person.confidence)).sum())
 
 
 def _believable(people: list[_Tracklet], times: np.ndarray) -> list[_Tracklet]:
-    """People by strength, without false detections; the strongest stays however short it is."""
-    people = sorted(people, key=_strength, reverse=True)
+    """People by weight, without false detections; the first stays however short its appearance is."""
+    people = sorted(people, key=_weight, reverse=True)
     if not people:
         return []
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     least = min(MIN_LIFE_S / step, 0.2 * len(times))
     alive = [p for p in people if len(p.steps) >= least] or people[:1]
-    return [p for p in alive if _strength(p) >= MIN_STRENGTH * _strength(alive[0])]
+    return [p for p in alive if _weight(p) >= MIN_WEIGHT * _weight(alive[0])]
 
 
 def track(frames: np.ndarray, people: "Sequence[People]", fps: float) -> Tracks:
@@ -238,7 +273,7 @@ def track(frames: np.ndarray, people: "Sequence[People]", fps: float) -> Tracks:
     """
     frames = np.asarray(frames, np.int32)
     times = np.arange(len(frames)) / fps
-    found = _tracklets(map(_known, people), times)
+    found = _tracklets([_known(found) for found in people], times)
     for longest in (GAP_S, LONG_GAP_S):
         found = _join(found, times, longest)
     kept = _believable(found, times)

@@ -202,7 +202,7 @@ def test_main_person_is_large_long_in_view_and_confident():
     seen = np.ones((3, 90), bool)
     seen[1, 40:] = False
     assert owners(run(people, seen=seen), people) == [{2}, {1}, {0}]
-    assert owners(run(people, confidence=[1, 0.2, 0.9]), people) == [{2}, {0}, {1}]
+    assert owners(run(people, confidence=[1, 0.4, 0.9]), people) == [{2}, {0}, {1}]
 
 
 def test_choose():
