@@ -11,7 +11,7 @@ _MARGIN = 70.0  # px that panel, box and icon take
 def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "BLANK1") -> None:
     """Draw `text` as as many labels as it needs, the first one with the icon; "NONE" draws without any indent."""
     width = context.region.width if context.region else 300
-    scale = context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0  # 0 in background mode
     column = layout.column(align=True)
     column.scale_y = 0.8
     for line in textwrap.wrap(text, max(16, int((width - _MARGIN * scale) / (_CHARACTER * scale)))):

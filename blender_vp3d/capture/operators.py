@@ -13,6 +13,7 @@ from .. import preferences, ticker
 from ..backend.environment import SENTENCES, State
 from ..backend.job import Job, JobState
 from ..common import take as takes
+from ..skeleton import apply_take
 from . import running
 from .summary import summary_of
 
@@ -111,6 +112,11 @@ class VP3D_OT_apply_take(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     frame_start: IntProperty(name="Start Frame", description="Frame of the scene at which the video begins", default=1)
+    look_through: BoolProperty(
+        name="Look Through Camera",
+        description="Show the view of the solved camera, with the video behind",
+        default=True,
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -122,19 +128,21 @@ class VP3D_OT_apply_take(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read the take and build from it."""
-        from ..skeleton import apply_take
-
         result = context.window_manager.vp3d
         people = [row.number for row in result.people if row.use]
         if not people:
             return _refuse(self, "Tick at least one person in the list.")
+        path = Path(result.take)
         try:
-            take = takes.load(result.take)
+            applied = apply_take(context, takes.load(path), path, people, frame_start=self.frame_start)
         except takes.TakeError as error:
             return _refuse(self, str(error))
-        apply_take(context, take, Path(result.take), people, frame_start=self.frame_start)
-        count = f"{len(people)} armature{'s' * (len(people) > 1)}"
-        self.report({"INFO"}, f"Applied {Path(result.take).name}: {count} and the camera.")
+        if self.look_through and context.region_data:
+            context.region_data.view_perspective = "CAMERA"
+        for warning in applied.warnings:
+            self.report({"WARNING"}, warning)
+        count = len(applied.people)
+        self.report({"INFO"}, f"Applied {count} armature{'s' * (count > 1)} and the camera from {path.name}.")
         return {"FINISHED"}
 
 

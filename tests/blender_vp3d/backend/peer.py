@@ -1,4 +1,4 @@
-"""A server that misbehaves in one chosen way: `peer.py MODE --ready-file PATH`. Speaks the real protocol over a real socket."""
+"""A server that misbehaves in one chosen way, over the real protocol and a socket: `peer.py MODE --ready-file PATH`."""
 
 import json
 import os
@@ -58,7 +58,7 @@ for text in lines:
     job = message["job"]
     if mode == "dies while working":
         client.sendall(progress(job, 3))
-        print("last words")
+        sys.stderr.write("last words\n")
         sys.exit(7)
     if mode in ("slow", "deaf"):
         client.sendall(progress(job, 1))

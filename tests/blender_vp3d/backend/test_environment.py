@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from blender_vp3d.backend import environment
 from blender_vp3d.backend.environment import State
 

@@ -1,12 +1,15 @@
 from pathlib import Path
 
 import pytest
+
 from blender_vp3d.backend.job import Job, JobState
 
 
 @pytest.fixture
 def job():
-    return Job(Path("/clips/dance.mp4"), Path("/takes/dance.vp3d"), {"people": "all", "end": None}, state=JobState.RUNNING)
+    return Job(
+        Path("/clips/dance.mp4"), Path("/takes/dance.vp3d"), {"people": "all", "end": None}, state=JobState.RUNNING
+    )
 
 
 def message(job, type_, **fields):

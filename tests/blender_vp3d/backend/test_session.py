@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from blender_vp3d.backend import client, session
 from blender_vp3d.backend.client import Phase, Server, ServerError
 from blender_vp3d.backend.environment import Environment, State

@@ -1,0 +1,364 @@
+"""The sidebar in the bpy module: settings, operators, panels, and the way to a result through a real process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
+
+from layout_recorder import draw  # noqa: E402
+
+import blender_vp3d  # noqa: E402
+from blender_vp3d import preferences, ticker  # noqa: E402
+from blender_vp3d.backend import environment  # noqa: E402
+from blender_vp3d.backend.client import Server  # noqa: E402
+from blender_vp3d.backend.job import Job, JobState  # noqa: E402
+from blender_vp3d.capture import panels, properties, running, summary  # noqa: E402
+from blender_vp3d.common import take as takes  # noqa: E402
+
+PEER = Path(__file__).parent.parent / "backend" / "peer.py"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home folder with an environment that is marked ready, and the add-on registered."""
+    folder = tmp_path / "home"
+    python = environment.python_of(folder / "server")
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (folder / "install.json").write_text(json.dumps({"server": {"state": "ready", "version": "0.1.0"}}))
+    monkeypatch.setenv("VP3D_HOME", str(folder))
+    preferences._read.cache_clear()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    blender_vp3d.register()
+    running.session.job = None
+    yield folder
+    blender_vp3d.unregister()
+    preferences._read.cache_clear()
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "my dance ä.mp4"
+    path.touch()
+    bpy.context.scene.vp3d.video = str(path)
+    return path
+
+
+def serve(monkeypatch, mode):
+    """Let the session start a peer that behaves in one chosen way."""
+    monkeypatch.setattr(
+        running.session, "_start_server", lambda found: Server(found, [sys.executable, "-u", str(PEER), mode])
+    )
+    running.session._may_start_at = 0.0
+
+
+def make_take(people=2, frames=30):
+    rng = np.random.default_rng(1)
+    joints3d = rng.normal(size=(people, frames, 17, 3))
+    joints3d[1:, : frames // 2] = np.nan
+    joints2d = rng.uniform(0, 100, (people, frames, 21, 2))
+    joints2d[:, :, 17:] = np.nan
+    confidence = np.full((people, frames, 21), 0.8)
+    confidence[:, :, 17:] = 0
+    return takes.Take(
+        frames=np.arange(frames),
+        fps=Fraction(25),
+        person_ids=np.arange(1, people + 1),
+        joints2d=joints2d,
+        confidence=confidence,
+        source=np.ones((people, frames, 21)),
+        joints3d=joints3d,
+        contacts=np.zeros((people, frames, 2)),
+        camera_K=[[[1000, 0, 320], [0, 1000, 240], [0, 0, 1]]],
+        camera_R=[[[1, 0, 0], [0, 0, -1], [0, 1, 0]]],
+        camera_t=[[0, 1, 4]],
+        distortion=np.zeros(5),
+        residual_px=np.zeros((people, frames, 17)),
+        video={"path": "/nowhere/a.mp4", "name": "a.mp4", "width": 640, "height": 480, "frame_count": frames},
+        report={
+            "detector": {"description": "MediaPipe."},
+            "lens": {"note": "A guess."},
+            "warnings": ["Careful, and more."],
+        },
+    )
+
+
+def test_options_of_untouched_settings():
+    assert bpy.context.scene.vp3d.options() == {
+        "people": "main",
+        "start": 0,
+        "end": None,
+        "every": 1,
+        "detail": "normal",
+        "detector": "auto",
+        "focal_px": None,
+        "focal_mm": None,
+        "sensor_mm": None,
+        "fov_deg": None,
+    }
+
+
+def test_options_count_frames_from_zero():
+    settings = bpy.context.scene.vp3d
+    settings.use_range, settings.first, settings.last = True, 11, 20
+    options = settings.options()
+    assert range(options["start"], options["end"]) == range(10, 20)
+
+
+@pytest.mark.parametrize(
+    ("lens", "known"),
+    [("auto", set()), ("mm", {"focal_mm", "sensor_mm"}), ("fov", {"fov_deg"}), ("px", {"focal_px"})],
+)
+def test_only_the_chosen_lens_is_sent(lens, known):
+    bpy.context.scene.vp3d.lens = lens
+    options = bpy.context.scene.vp3d.options()
+    sent = {name for name in ("focal_px", "focal_mm", "sensor_mm", "fov_deg") if options[name] is not None}
+    assert sent == known
+
+
+def test_numbers_of_people():
+    settings = bpy.context.scene.vp3d
+    settings.people, settings.numbers = "numbers", " 1, 3"
+    assert settings.options()["people"] == "1,3"
+    for wrong in ("", "one", "1,,2", "0", "-1"):
+        settings.numbers = wrong
+        with pytest.raises(ValueError, match="commas"):
+            settings.options()
+
+
+def test_the_server_knows_every_option(repository):
+    source = (repository / "server/vp3d/pipeline.py").read_text("utf-8")
+    for name in bpy.context.scene.vp3d.options():
+        assert f"    {name}: " in source
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"video": ""}, "Choose a video first"),
+        ({"video": "/nowhere/gone.mp4"}, "There is no file gone.mp4"),
+        ({"use_range": True, "first": 9, "last": 3}, "last frame comes before"),
+        ({"people": "numbers", "numbers": "x"}, "commas"),
+    ],
+)
+def test_capture_reports_what_is_wrong(clip, change, words):
+    for name, value in change.items():
+        setattr(bpy.context.scene.vp3d, name, value)
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.vp3d.capture()
+    assert running.session.job is None
+
+
+def test_capture_needs_a_server(home, clip):
+    (home / "install.json").unlink()
+    preferences._read.cache_clear()
+    assert not bpy.ops.vp3d.capture.poll()
+    drawn = draw(panels.VP3D_PT_capture)
+    assert "vp3d.capture (greyed out)" in drawn
+    assert "not installed" in " ".join(drawn)
+
+
+def test_capture_and_its_result(clip, home, monkeypatch):
+    serve(monkeypatch, "in pieces")
+    assert bpy.ops.vp3d.capture() == {"FINISHED"}
+    job = running.session.job
+    assert job.state is JobState.DONE
+    assert job.take.parent == home / "takes"
+    assert job.take.name.startswith("my dance ä-")
+    assert bpy.context.window_manager.vp3d.take == str(job.take)
+    assert running.session.longest_tick < 0.05
+
+
+def test_the_result_survives_a_file_load(clip, monkeypatch):
+    serve(monkeypatch, "in one burst")
+    bpy.ops.vp3d.capture()
+    take = bpy.context.window_manager.vp3d.take
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert bpy.context.window_manager.vp3d.take == take
+    assert bpy.ops.vp3d.apply_take.poll()
+
+
+def test_a_running_job_survives_a_file_load(clip, monkeypatch):
+    serve(monkeypatch, "slow")
+    job = Job(clip, clip.with_suffix(".vp3d"), {})
+    running.session.start(job, preferences.server_environment())
+    end = time.monotonic() + 10
+    while not job.done and time.monotonic() < end:
+        running.tick()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    running.tick()
+    assert job.state is JobState.RUNNING
+    assert bpy.ops.vp3d.cancel() == {"FINISHED"}
+    while job.active and time.monotonic() < end:
+        running.tick()
+    assert job.state is JobState.CANCELLED
+
+
+def test_a_lost_server_is_told_in_the_panel_and_in_the_report(clip, monkeypatch):
+    serve(monkeypatch, "dies while working")
+    with pytest.raises(RuntimeError, match="stopped unexpectedly"):
+        bpy.ops.vp3d.capture()
+    drawn = " ".join(draw(panels.VP3D_PT_capture))
+    assert "stopped unexpectedly" in drawn
+    assert "vp3d.copy_report" in drawn
+    assert "vp3d.open_log" in drawn
+    assert bpy.ops.vp3d.copy_report() == {"FINISHED"}
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_panels_in_every_state_of_a_job(clip, state):
+    running.session.job = Job(clip, clip, {}, state=state, message="It failed.", hint="Try again.")
+    drawn = draw(panels.VP3D_PT_capture) + draw(panels.VP3D_PT_advanced) + draw(panels.VP3D_PT_take)
+    assert ("vp3d.cancel" in drawn) == running.session.job.active
+    assert ("vp3d.capture" in drawn) != running.session.job.active
+    assert ("It failed." in drawn) == (state is JobState.FAILED)
+    running.session.job = None
+
+
+def test_progress_in_plain_words(clip):
+    job = Job(clip, clip, {}, state=JobState.RUNNING, stage="detect", done=30, total=120, fps=9.53, remaining_s=75.2)
+    assert summary.headline(job) == "Finding joints"
+    assert summary.pace(job) == "30 of 120  ·  9.5 frames/s  ·  1:15 left"
+    assert summary.clock(3725) == "1:02:05"
+
+
+def test_every_stage_of_the_server_has_words(repository):
+    source = "".join(path.read_text("utf-8") for path in (repository / "server/vp3d").glob("*.py"))
+    stages = {part.split('"')[0] for part in source.split('progress("')[1:]}
+    assert stages <= summary.STAGES.keys()
+
+
+def test_import_lists_the_people(tmp_path):
+    takes.save(make_take(), tmp_path / "two.vp3d")
+    assert bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d")) == {"FINISHED"}
+    result = bpy.context.window_manager.vp3d
+    assert [(row.number, row.frames, round(row.confidence, 3)) for row in result.people] == [(1, 30, 0.8), (2, 15, 0.8)]
+    drawn = " ".join(draw(panels.VP3D_PT_take))
+    for words in ("Person 2", "15 frames  ·  80%", "MediaPipe.", "A guess.", "Careful, and more."):
+        assert words in drawn
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip"])
+def test_import_of_no_take(tmp_path, content):
+    path = tmp_path / "odd.vp3d"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RuntimeError, match=r"take at|is not a take"):
+        bpy.ops.vp3d.import_take(filepath=str(path))
+    assert not bpy.context.window_manager.vp3d.take
+
+
+def test_save_take(tmp_path):
+    source, target = tmp_path / "two.vp3d", tmp_path / "kept" / "two.vp3d"
+    takes.save(make_take(), source)
+    bpy.ops.vp3d.import_take(filepath=str(source))
+    with pytest.raises(RuntimeError, match="cannot be saved"):
+        bpy.ops.vp3d.save_take(filepath=str(target))
+    target.parent.mkdir()
+    assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}
+    assert takes.load(target).frames.tolist() == list(range(30))
+    assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}, "onto itself"
+
+
+def test_apply_without_a_take_or_a_person(tmp_path):
+    assert not bpy.ops.vp3d.apply_take.poll()
+    takes.save(make_take(), tmp_path / "two.vp3d")
+    bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
+    for row in bpy.context.window_manager.vp3d.people:
+        row.use = False
+    with pytest.raises(RuntimeError, match="at least one person"):
+        bpy.ops.vp3d.apply_take()
+
+
+def test_apply_builds_the_chosen_people(tmp_path):
+    takes.save(make_take(), tmp_path / "two.vp3d")
+    bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
+    bpy.context.window_manager.vp3d.people[1].use = False
+    assert bpy.ops.vp3d.apply_take() == {"FINISHED"}
+    assert len(bpy.data.armatures) == 1
+    assert bpy.context.scene.camera is not None
+    assert bpy.ops.vp3d.apply_take() == {"FINISHED"}
+    assert len(bpy.data.armatures) == 1, "applied again, it is updated in place"
+
+
+def test_apply_of_a_take_that_is_gone(tmp_path):
+    path = tmp_path / "two.vp3d"
+    takes.save(make_take(), path)
+    bpy.ops.vp3d.import_take(filepath=str(path))
+    path.unlink()
+    with pytest.raises(RuntimeError, match="no take"):
+        bpy.ops.vp3d.apply_take()
+
+
+def test_open_log_without_a_log():
+    with pytest.raises(RuntimeError, match="no log"):
+        bpy.ops.vp3d.open_log()
+
+
+def test_every_property_and_operator_explains_itself():
+    groups = [properties.VP3D_PG_capture, preferences.VP3D_AP_preferences]
+    everything = [
+        (group, p) for group in groups for p in group.bl_rna.properties if p.identifier not in ("rna_type", "name")
+    ]
+    own = [p for group, p in everything if p.identifier in group.__annotations__]
+    assert own
+    for one in own:
+        assert one.description, one.identifier
+        assert all(item.description for item in getattr(one, "enum_items", ()))
+    for name in dir(bpy.ops.vp3d):
+        assert getattr(bpy.ops.vp3d, name).get_rna_type().description, name
+
+
+def test_the_timer_ends_when_all_is_quiet():
+    left = [3]
+
+    def step():
+        left[0] -= 1
+        return left[0] > 0
+
+    ticker.watch(step)
+    ticker.watch(step)
+    assert [ticker.tick() for _ in range(3)] == [ticker.INTERVAL, ticker.INTERVAL, None]
+
+
+def test_a_step_that_raises_does_not_stop_the_others(caplog):
+    def broken():
+        raise ValueError("broken")
+
+    done = []
+    ticker.watch(broken)
+    ticker.watch(lambda: done.append(1))
+    assert ticker.tick() is None
+    assert done == [1]
+    assert "a step of the timer failed" in caplog.text
+
+
+def test_unregister_leaves_no_process(clip, monkeypatch):
+    serve(monkeypatch, "in one burst")
+    bpy.ops.vp3d.capture()
+    pid = running.session.server.pid
+    blender_vp3d.unregister()
+    try:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    finally:
+        blender_vp3d.register()
+
+
+def test_nothing_starts_at_import(repository):
+    code = (
+        "import subprocess, socket, threading, sys\n"
+        "def refuse(*a, **k): raise SystemExit('started something at import')\n"
+        "subprocess.Popen = socket.socket = threading.Thread.start = refuse\n"
+        "import blender_vp3d, blender_vp3d.backend.session\n"
+        "assert 'bpy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)

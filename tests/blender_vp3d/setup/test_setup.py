@@ -1,0 +1,123 @@
+"""The Setup panel and the installer as a child process."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blender_vp3d.backend.installation import Installation
+
+SCRIPT = """
+import json, sys, time
+assert sys.argv[1:] == ["setup", "--json"], sys.argv
+def tell(**fields): print(json.dumps(fields), flush=True)
+tell(type="say", text="Downloads 300 MB.")
+print("a warning of some library")
+tell(type="progress", stage="Installing packages", done=3, total=4, detail="torch")
+mode = {mode!r}
+if mode == "hangs": time.sleep(60)
+if mode == "crashes": sys.exit(3)
+if mode == "fails":
+    tell(type="error", message="The disk is full.", hint="Free some space.", details="", cancelled=False)
+    sys.exit(1)
+tell(type="result", ready=["server"])
+"""
+
+
+def install(tmp_path, mode):
+    folder = tmp_path / "install"
+    folder.mkdir()
+    (folder / "__main__.py").write_text(SCRIPT.format(mode=mode))
+    (tmp_path / "home").mkdir()
+    return Installation(tmp_path / "home", Path(sys.executable), folder)
+
+
+def finish(run, condition=lambda run: False):
+    end = time.monotonic() + 15
+    while run.poll() and not condition(run):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("ends well", ""),
+        ("fails", "The disk is full."),
+        ("crashes", "The installer stopped unexpectedly (exit code 3)."),
+    ],
+)
+def test_installer_to_its_end(tmp_path, mode, message):
+    run = install(tmp_path, mode)
+    finish(run)
+    assert (run.message, run.stage, run.fraction) == (message, "Installing packages", 0.75)
+    assert run.said == ["Downloads 300 MB."]
+    assert bool(run.hint) == bool(message)
+
+
+def test_stopping_the_installer(tmp_path):
+    run = install(tmp_path, "hangs")
+    finish(run, lambda run: run.done)
+    run.stop()
+    assert not run.running
+    assert run._process.poll() is not None
+    assert run.message == "The installation was stopped."
+    run.stop()
+
+
+def test_no_python_and_no_installer(tmp_path):
+    assert "was not found" in Installation(tmp_path, tmp_path / "python", tmp_path).message
+    (tmp_path / "file").touch()
+    assert "cannot be started" in Installation(tmp_path / "file", Path(sys.executable), tmp_path).message
+
+
+def test_the_real_installer_understands_the_call(tmp_path, repository):
+    """Its own help, asked for in the way that the add-on asks for a setup."""
+    run = Installation.__new__(Installation)
+    run.message = run.hint = run.stage = ""
+    run.said = []
+    tmp_path.mkdir(exist_ok=True)
+    run._start([sys.executable, "-I", "-u", str(repository / "install"), "setup", "--help"], tmp_path)
+    while run.poll():
+        time.sleep(0.01)
+    text = next((tmp_path / "logs").glob("setup-*.log")).read_text("utf-8")
+    assert not run.message, text
+    assert "--json" in text
+
+
+def test_panel_and_operator(tmp_path, monkeypatch):
+    bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
+    from layout_recorder import draw
+
+    import blender_vp3d
+    from blender_vp3d import preferences
+    from blender_vp3d.setup import operators, panels
+
+    monkeypatch.setenv("VP3D_HOME", str(tmp_path / "home"))
+    preferences._read.cache_clear()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    blender_vp3d.register()
+    try:
+        drawn = draw(panels.VP3D_PT_setup)
+        assert "The pose server is not installed yet." in " ".join(drawn)
+        assert str(tmp_path / "home") in drawn
+        # Blender as a module starts offline, and nothing is downloaded without its consent
+        assert bpy.ops.vp3d.install.poll() == bpy.app.online_access
+        assert ("vp3d.install (greyed out)" in drawn) != bpy.app.online_access
+
+        operators.installation = install(tmp_path, "hangs")
+        finish(operators.installation, lambda run: run.done)
+        drawn = draw(panels.VP3D_PT_setup)
+        assert {"Installing packages", "vp3d.cancel_install", "Downloads 300 MB."} <= set(drawn)
+        assert bpy.ops.vp3d.cancel_install() == {"FINISHED"}
+        assert "The installation was stopped." in " ".join(draw(panels.VP3D_PT_setup))
+
+        (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "incomplete"}}))
+        preferences._read.cache_clear()
+        assert "was not finished" in " ".join(draw(panels.VP3D_PT_setup))
+    finally:
+        blender_vp3d.unregister()
+        preferences._read.cache_clear()
+    assert operators.installation is None
