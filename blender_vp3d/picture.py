@@ -1,0 +1,150 @@
+"""Pictures of the armatures through the scene's camera, on any machine: Cycles on the CPU, without noise to remove.
+
+Bones get simple solid shapes for it. One hard sun and a shade by the slope of the surface need no random rays, so a few
+samples, which smooth the edges, are enough.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from .common.armature import BONES
+from .skeleton.person import COLOURS
+
+_SAMPLES = 4
+_RADII = {
+    "hips": 0.105, "spine": 0.1, "chest": 0.11, "neck": 0.045, "head": 0.085, "shoulder": 0.05, "upper_arm": 0.045,
+    "forearm": 0.038, "hand": 0.03, "thigh": 0.075, "shin": 0.052, "foot": 0.042, "toe": 0.035,
+}  # fmt: skip
+"""m, at the thick end of a bone 0.4 m long or more; shorter ones are slimmer."""
+_SEGMENTS, _RINGS = 16, 5
+_FLOOR = 30.0  # m
+_FLOOR_COLOURS = ((0.30, 0.31, 0.33), (0.34, 0.35, 0.37))
+_SKY = (0.52, 0.56, 0.62)
+
+
+def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width: int) -> None:
+    """Give every bone a shape and the scene a floor, a sun and fast settings; pictures will be `width` px wide."""
+    materials = {side: _material(f"bone {side}", _plain(colour)) for side, colour in COLOURS.items()}
+    for person in people:
+        for bone in BONES:
+            _add_shape(scene, person, bone.name, materials[bone.side])
+    floor = bpy.data.meshes.new("floor")
+    corners = [(x * _FLOOR, y * _FLOOR, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    floor.from_pydata(corners, [], [(0, 1, 2, 3)])
+    floor.materials.append(_material("floor", _checker))
+    _link(scene, "floor", floor)
+
+    sun = bpy.data.lights.new("sun", "SUN")
+    sun.energy, sun.angle = 2.0, 0.0
+    lamp = _link(scene, "sun", sun)
+    lamp.rotation_euler = (np.radians(35), np.radians(20), 0)
+    world = scene.world = bpy.data.worlds.new("sky")
+    world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Color"].default_value = (*_SKY, 1)
+
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_x, render.resolution_y = width, round(width * render.resolution_y / render.resolution_x)
+    render.resolution_percentage = 100
+    render.use_persistent_data = True
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    scene.view_settings.view_transform = "Standard"
+    cycles = scene.cycles
+    cycles.device, cycles.samples, cycles.max_bounces = "CPU", _SAMPLES, 0
+    cycles.use_adaptive_sampling = cycles.use_denoising = False
+    world.cycles.sampling_method = "NONE"
+
+
+def render(scene: bpy.types.Scene, folder: Path, frames: Iterable[tuple[int, int]]) -> Iterator[Path]:
+    """Render scene frames into `folder`, named by number: `frames` holds (number, scene frame)."""
+    for number, frame in frames:
+        scene.frame_set(frame)
+        path = folder / f"{number:06d}.png"
+        scene.render.filepath = str(path)
+        bpy.ops.render.render(write_still=True)
+        yield path
+
+
+def _add_shape(scene: bpy.types.Scene, person: bpy.types.Object, bone: str, material: bpy.types.Material) -> None:
+    length = person.data.bones[bone].length
+    radius = _RADII[bone.removesuffix(".L").removesuffix(".R")] * min(1.0, 0.6 + length)
+    mesh = bpy.data.meshes.new(bone)
+    mesh.from_pydata(*_capsule(length, radius))
+    mesh.shade_smooth()
+    mesh.materials.append(material)
+    shape = _link(scene, bone, mesh)
+    shape.parent, shape.parent_type, shape.parent_bone = person, "BONE", bone
+    shape.matrix_parent_inverse = Matrix.Translation((0, -length, 0))  # children of a bone start at its tail
+
+
+def _capsule(length: float, radius: float) -> tuple[list, list, list]:
+    """Vertices, edges and faces of a rounded, tapered rod along +Y."""
+    turn = np.linspace(0, 2 * np.pi, _SEGMENTS, endpoint=False)
+    bow = np.linspace(0, np.pi / 2, _RINGS)
+    thin = 0.72 * radius
+    along = np.concatenate([-radius * np.cos(bow), length + thin * np.sin(bow)])
+    around = np.concatenate([radius * np.sin(bow), thin * np.cos(bow)])
+    vertices = np.stack(
+        [np.outer(around, np.cos(turn)), np.repeat(along[:, None], _SEGMENTS, 1), np.outer(around, np.sin(turn))], -1
+    ).reshape(-1, 3)
+    faces = [
+        (ring + i, ring + _SEGMENTS + i, ring + _SEGMENTS + (i + 1) % _SEGMENTS, ring + (i + 1) % _SEGMENTS)
+        for ring in range(0, _SEGMENTS * (len(along) - 1), _SEGMENTS)
+        for i in range(_SEGMENTS)
+    ]
+    return vertices.tolist(), [], faces
+
+
+def _material(name, colour) -> bpy.types.Material:
+    """Diffuse in the sun, plus a glow that is stronger where the surface looks up."""
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    new, link = tree.nodes.new, tree.links.new
+    source = colour(tree)
+    diffuse, glow, both = new("ShaderNodeBsdfDiffuse"), new("ShaderNodeEmission"), new("ShaderNodeAddShader")
+    geometry, split, slope = new("ShaderNodeNewGeometry"), new("ShaderNodeSeparateXYZ"), new("ShaderNodeMapRange")
+    slope.inputs["From Min"].default_value, slope.inputs["From Max"].default_value = -1, 1
+    slope.inputs["To Min"].default_value, slope.inputs["To Max"].default_value = 0.25, 0.6
+    link(geometry.outputs["Normal"], split.inputs[0])
+    link(split.outputs["Z"], slope.inputs["Value"])
+    link(slope.outputs["Result"], glow.inputs["Strength"])
+    for shader in (diffuse, glow):
+        link(source, shader.inputs["Color"])
+    link(diffuse.outputs[0], both.inputs[0])
+    link(glow.outputs[0], both.inputs[1])
+    link(both.outputs[0], new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material
+
+
+def _plain(colour: tuple[float, float, float]):
+    def node(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+        made = tree.nodes.new("ShaderNodeRGB")
+        made.outputs[0].default_value = (*colour, 1)
+        return made.outputs[0]
+
+    return node
+
+
+def _checker(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+    checker, place = tree.nodes.new("ShaderNodeTexChecker"), tree.nodes.new("ShaderNodeNewGeometry")
+    checker.inputs["Scale"].default_value = 2.0
+    for i, colour in enumerate(_FLOOR_COLOURS, 1):
+        checker.inputs[f"Color{i}"].default_value = (*colour, 1)
+    # half a square above the floor: on a boundary of the pattern its colours would flicker
+    shift = tree.nodes.new("ShaderNodeVectorMath")
+    shift.inputs[1].default_value = (0, 0, 0.25)
+    tree.links.new(place.outputs["Position"], shift.inputs[0])
+    tree.links.new(shift.outputs[0], checker.inputs["Vector"])
+    return checker.outputs["Color"]
+
+
+def _link(scene: bpy.types.Scene, name: str, data: bpy.types.ID) -> bpy.types.Object:
+    made = bpy.data.objects.new(name, data)
+    scene.collection.objects.link(made)
+    return made
