@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
 from layout_recorder import draw  # noqa: E402
+from takes import walker  # noqa: E402
 
 import blender_vp3d  # noqa: E402
 from blender_vp3d import preferences, ticker  # noqa: E402
@@ -21,7 +21,7 @@ from blender_vp3d.backend import environment  # noqa: E402
 from blender_vp3d.backend.client import Server  # noqa: E402
 from blender_vp3d.backend.job import Job, JobState  # noqa: E402
 from blender_vp3d.capture import panels, properties, running, summary  # noqa: E402
-from blender_vp3d.common import take as takes  # noqa: E402
+from blender_vp3d.common.take import load, save  # noqa: E402
 
 PEER = Path(__file__).parent.parent / "backend" / "peer.py"
 
@@ -60,35 +60,16 @@ def serve(monkeypatch, mode):
     running.session._may_start_at = 0.0
 
 
-def make_take(people=2, frames=30):
-    rng = np.random.default_rng(1)
-    joints3d = rng.normal(size=(people, frames, 17, 3))
-    joints3d[1:, : frames // 2] = np.nan
-    joints2d = rng.uniform(0, 100, (people, frames, 21, 2))
-    joints2d[:, :, 17:] = np.nan
-    confidence = np.full((people, frames, 21), 0.8)
-    confidence[:, :, 17:] = 0
-    return takes.Take(
-        frames=np.arange(frames),
-        fps=Fraction(25),
-        person_ids=np.arange(1, people + 1),
-        joints2d=joints2d,
-        confidence=confidence,
-        source=np.ones((people, frames, 21)),
-        joints3d=joints3d,
-        contacts=np.zeros((people, frames, 2)),
-        camera_K=[[[1000, 0, 320], [0, 1000, 240], [0, 0, 1]]],
-        camera_R=[[[1, 0, 0], [0, 0, -1], [0, 1, 0]]],
-        camera_t=[[0, 1, 4]],
-        distortion=np.zeros(5),
-        residual_px=np.zeros((people, frames, 17)),
-        video={"path": "/nowhere/a.mp4", "name": "a.mp4", "width": 640, "height": 480, "frame_count": frames},
-        report={
-            "detector": {"description": "MediaPipe."},
-            "lens": {"note": "A guess."},
-            "warnings": ["Careful, and more."],
-        },
-    )
+def save_take(path):
+    """Two people on 30 frames, the second of them in the latter half only."""
+    take = walker(frames=30, people=2)
+    take.joints3d[1, :15] = np.nan
+    take.report = {
+        "detector": {"description": "MediaPipe."},
+        "lens": {"note": "A guess."},
+        "warnings": ["Careful, and more."],
+    }
+    save(take, path)
 
 
 def test_options_of_untouched_settings():
@@ -237,12 +218,12 @@ def test_every_stage_of_the_server_has_words(repository):
 
 
 def test_import_lists_the_people(tmp_path):
-    takes.save(make_take(), tmp_path / "two.vp3d")
+    save_take(tmp_path / "two.vp3d")
     assert bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d")) == {"FINISHED"}
     result = bpy.context.window_manager.vp3d
-    assert [(row.number, row.frames, round(row.confidence, 3)) for row in result.people] == [(1, 30, 0.8), (2, 15, 0.8)]
+    assert [(row.number, row.frames, round(row.confidence, 3)) for row in result.people] == [(1, 30, 0.9), (2, 15, 0.9)]
     drawn = " ".join(draw(panels.VP3D_PT_take))
-    for words in ("Person 2", "15 frames  ·  80%", "MediaPipe.", "A guess.", "Careful, and more."):
+    for words in ("Person 2", "15 frames  ·  90%", "MediaPipe.", "A guess.", "Careful, and more."):
         assert words in drawn
 
 
@@ -258,19 +239,19 @@ def test_import_of_no_take(tmp_path, content):
 
 def test_save_take(tmp_path):
     source, target = tmp_path / "two.vp3d", tmp_path / "kept" / "two.vp3d"
-    takes.save(make_take(), source)
+    save_take(source)
     bpy.ops.vp3d.import_take(filepath=str(source))
     with pytest.raises(RuntimeError, match="cannot be saved"):
         bpy.ops.vp3d.save_take(filepath=str(target))
     target.parent.mkdir()
     assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}
-    assert takes.load(target).frames.tolist() == list(range(30))
+    assert load(target).frames.tolist() == list(range(30))
     assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}, "onto itself"
 
 
 def test_apply_without_a_take_or_a_person(tmp_path):
     assert not bpy.ops.vp3d.apply_take.poll()
-    takes.save(make_take(), tmp_path / "two.vp3d")
+    save_take(tmp_path / "two.vp3d")
     bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
     for row in bpy.context.window_manager.vp3d.people:
         row.use = False
@@ -279,7 +260,7 @@ def test_apply_without_a_take_or_a_person(tmp_path):
 
 
 def test_apply_builds_the_chosen_people(tmp_path):
-    takes.save(make_take(), tmp_path / "two.vp3d")
+    save_take(tmp_path / "two.vp3d")
     bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
     bpy.context.window_manager.vp3d.people[1].use = False
     assert bpy.ops.vp3d.apply_take() == {"FINISHED"}
@@ -291,7 +272,7 @@ def test_apply_builds_the_chosen_people(tmp_path):
 
 def test_apply_of_a_take_that_is_gone(tmp_path):
     path = tmp_path / "two.vp3d"
-    takes.save(make_take(), path)
+    save_take(path)
     bpy.ops.vp3d.import_take(filepath=str(path))
     path.unlink()
     with pytest.raises(RuntimeError, match="no take"):

@@ -1,0 +1,78 @@
+"""Runs inside a windowed Blender: captures a clip by the add-on's own timer, loads a file meanwhile, applies, quits.
+
+`blender --factory-startup --python drive.py -- CHECKOUT CLIP RESULT.json`
+"""
+
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+
+checkout, clip, result = sys.argv[sys.argv.index("--") + 1 :]
+sys.path.insert(0, checkout)
+SECONDS = 240.0
+
+
+def steps():
+    """One step of a user between two yields."""
+    import addon_utils
+
+    began = time.perf_counter()
+    addon_utils.enable("blender_vp3d", default_set=True)
+    told = {"version": bpy.app.version_string, "enable_s": time.perf_counter() - began}
+    from blender_vp3d import ticker
+    from blender_vp3d.capture import running
+
+    settings = bpy.context.scene.vp3d
+    settings.video, settings.detail = clip, "fast"
+    settings.use_range, settings.first, settings.last = True, 1, 40
+    assert bpy.ops.vp3d.capture() == {"FINISHED"}
+    job = running.session.job
+    assert job.active, "with a window, capture returns at once"
+    while not (job.stage == "detect" and job.done) and job.active:
+        yield
+    told["server"] = running.session.server.pid
+    bpy.ops.wm.read_homefile(use_empty=False)
+    assert job.active, "a file load ends no job"
+    while job.active:
+        yield
+    told |= {"state": job.state.value, "message": job.message, "longest_tick_s": running.session.longest_tick}
+    assert job.state.value == "done", job.report()
+    yield
+    assert len(bpy.context.window_manager.vp3d.people) == 1
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        assert bpy.ops.vp3d.apply_take("EXEC_DEFAULT", True) == {"FINISHED"}
+        told["view"] = area.spaces.active.region_3d.view_perspective
+        told["armatures"] = [len(bpy.data.armatures)]
+        bpy.ops.ed.undo()
+        told["armatures"].append(len(bpy.data.armatures))
+        bpy.ops.ed.redo()
+        told["armatures"].append(len(bpy.data.armatures))
+    told["people_after_undo"] = len(bpy.context.window_manager.vp3d.people)
+    told["timer"] = bpy.app.timers.is_registered(ticker.tick)
+    return told
+
+
+def advance(user=steps(), began=time.monotonic()):  # noqa: B008
+    """The timer that walks through the steps, and quits whatever happens."""
+    try:
+        next(user)
+        if time.monotonic() - began < SECONDS:
+            return 0.05
+        told = {"error": "took too long"}
+    except StopIteration as end:
+        told = end.value
+    except BaseException:
+        told = {"error": traceback.format_exc()}
+    Path(result).write_text(json.dumps(told), encoding="utf-8")
+    bpy.ops.wm.quit_blender()
+    return None
+
+
+bpy.app.timers.register(advance, first_interval=1.0, persistent=True)
