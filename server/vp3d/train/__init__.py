@@ -1,0 +1,1 @@
+"""Training the weights that ship with the project."""

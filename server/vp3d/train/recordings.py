@@ -1,0 +1,135 @@
+"""Finding, reading and splitting the motion capture a lifter is trained on."""
+
+import logging
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vp3d.errors import UserError
+from vp3d.progress import Progress, silent
+from vp3d.train.bodies import SOURCES, harmonise
+from vp3d.train.motion import read_amc, read_bvh
+
+logger = logging.getLogger(__name__)
+
+STORED_FPS = 60.0
+"""Hz; recordings are kept at this rate and resampled from it."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One harmonised recording.
+
+    Attributes:
+        name: its path in the archive.
+        take: what was recorded; two files of one take (dance partners, two conversions) share it, and a split keeps
+            them together.
+        points: (T, 22, 3) float32 of `bodies.POINTS` at `STORED_FPS`, metres, Z up.
+    """
+
+    name: str
+    take: str
+    points: np.ndarray
+
+
+# Path pattern, source skeleton, take. The frame rates some headers state are wrong: a source carries the true one.
+# Salsa files 16 to 30 are the partners of 01 to 15.
+_FILES: tuple[tuple[str, str, Callable[[re.Match[str]], str]], ...] = (
+    (r"salsa/(\d+)\.bvh$", "daz-60", lambda found: f"salsa-{(int(found[1]) - 1) % 15 + 1:02d}"),
+    (r"(indian|martial)/(\d+)\.bvh$", "daz-120", lambda found: f"{found[1]}-{found[2]}"),
+    (r"(\d+)_(\d+)\.bvh$", "character-creator", lambda found: f"{int(found[1]):03d}-{found[2]}"),
+    (r"(\d+)_(\d+)\.amc$", "acclaim", lambda found: f"{int(found[1]):03d}-{found[2]}"),
+)
+
+
+def read_recordings(paths: Sequence[Path], progress: Progress = silent) -> list[Recording]:
+    """Read every recording in the given zip archives and folders whose skeleton is known; others are logged and left
+    out.
+
+    Raises:
+        UserError: a path does not exist, or nothing in them is a known recording.
+    """
+    recordings = []
+    for path in paths:
+        files = _contents(Path(path))
+        for done, name in enumerate(files):
+            progress("read motion", done, len(files))
+            for pattern, source, take in _FILES:
+                if found := re.search(pattern, name):
+                    recording = _read(name, files, source, take(found))
+                    if recording is not None:
+                        recordings.append(recording)
+                    break
+    if not recordings:
+        raise UserError(
+            "None of the given places holds motion capture that training knows.",
+            "Name CMU motion capture archives or folders with BVH or ASF/AMC files.",
+        )
+    return recordings
+
+
+def _read(name: str, files: dict[str, Callable[[], str]], source: str, take: str) -> Recording | None:
+    try:
+        if name.endswith(".amc"):
+            subject = PurePosixPath(name).name.split("_")[0]
+            skeleton = str(PurePosixPath(name).with_name(f"{subject}.asf"))
+            motion = read_amc(files[skeleton](), files[name](), name)
+        else:
+            motion = read_bvh(files[name](), name)
+        table = SOURCES[source]
+        points = harmonise(motion, table)
+    except (KeyError, ValueError, UserError) as error:
+        logger.warning("left out %s: %s", name, error)
+        return None
+    return Recording(name, take, resample(points, table.fps, STORED_FPS).astype(np.float32))
+
+
+def _contents(path: Path) -> dict[str, Callable[[], str]]:
+    """Names and readers of the text files in an archive or folder, in a fixed order."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".bvh", ".asf", ".amc"))
+        return {
+            file.relative_to(path).as_posix(): (lambda file=file: file.read_text(encoding="utf-8", errors="replace"))
+            for file in files
+        }
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is neither a folder nor a zip archive.", "Name where the motion capture lies.")
+
+    def reader(name: str) -> Callable[[], str]:
+        def read() -> str:
+            with zipfile.ZipFile(path) as archive:
+                return archive.read(name).decode("utf-8", errors="replace")
+
+        return read
+
+    with zipfile.ZipFile(path) as archive:
+        return {name: reader(name) for name in sorted(archive.namelist())}
+
+
+def resample(points: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
+    """Linear interpolation of (T, ...) from one frame rate to another, starting at the same instant."""
+    times = np.arange(int(np.floor((len(points) - 1) * new_fps / fps + 1e-6)) + 1) * fps / new_fps
+    before = np.minimum(times.astype(int), len(points) - 1)
+    after = np.minimum(before + 1, len(points) - 1)
+    share = (times - before).reshape(-1, *[1] * (points.ndim - 1))
+    return points[before] * (1 - share) + points[after] * share
+
+
+def split(recordings: Sequence[Recording], held_out: float, seed: int) -> tuple[list[Recording], list[Recording]]:
+    """Divide into training and held-out recordings by take, at random with a seed, about `held_out` of the takes."""
+    takes = sorted({recording.take for recording in recordings})
+    chosen = np.random.default_rng(seed).permutation(len(takes))[: max(1, round(len(takes) * held_out))]
+    held = {takes[i] for i in chosen}
+    return (
+        [recording for recording in recordings if recording.take not in held],
+        [recording for recording in recordings if recording.take in held],
+    )
+
+
+def minutes(recordings: Sequence[Recording]) -> float:
+    """Length of all recordings together, minutes."""
+    return sum(len(recording.points) for recording in recordings) / STORED_FPS / 60
