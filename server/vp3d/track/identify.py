@@ -33,6 +33,8 @@ RIVAL = 0.6
 """A second candidate with this share of the winner's OKS makes a match a guess."""
 DUPLICATE = 0.7
 """Two detections of one frame that agree this well are one person found twice."""
+JOINED = 0.15
+"""Fit from which a tracklet may continue another after a gap."""
 BLINK_S = 0.15
 """A detector may lose a person this long without ending the tracklet."""
 GAP_S = 1.0
@@ -181,15 +183,13 @@ def _continuation(ends: list[_End], joints: np.ndarray, now: float) -> np.ndarra
     """OKS (E, N) of the people (N, 21, 2) seen now with where tracklets should be now."""
     if not ends or not len(joints):
         return np.zeros((len(ends), len(joints)))
-    poses = np.stack([end.at(now) for end in ends])
+    moving, still = np.stack([end.at(now) for end in ends]), np.stack([end.pose for end in ends])
     sizes = np.array([end.size for end in ends])
     ago = np.array([now - end.time for end in ends])
     drift = np.where([np.isnan(end.velocity[0]) for end in ends], SPEED, WANDER) * ago
-    # Mirrored too: a detector that takes somebody's back for the front has not found somebody else.
-    score = np.maximum(
-        oks.similarity(poses, joints, sizes, drift),
-        oks.similarity(poses[:, BODY_21.mirrored], joints, sizes, drift),
-    )
+    # Somebody may stop dead; and a detector that takes a back for a front has not found somebody else.
+    guesses = (moving, still, moving[:, BODY_21.mirrored])
+    score = np.max([oks.similarity(poses, joints, sizes, drift) for poses in guesses], axis=0)
     return score / (1 + (ago - ago.min()) / BLINK_S)[:, None]
 
 
@@ -216,7 +216,7 @@ def _join(tracklets: list[_Tracklet], times: np.ndarray, longest: float) -> list
         for j, head in enumerate(heads):
             if 0 < head.time - tail.time <= longest + 1e-6:
                 score[i, j] = _fit(tail, head)
-    following = dict(_pairs(score, SAME))
+    following = dict(_pairs(score, JOINED))
     joined = []
     for i in sorted(set(range(len(tracklets))) - set(following.values())):
         chain = _Tracklet()
@@ -232,16 +232,19 @@ def _fit(tail: _End, head: _End) -> float:
     """How well a beginning continues an end, 0..1, from poses predicted both ways, velocities, sizes and the gap."""
     gap = head.time - tail.time
     size = max(tail.size, head.size)
-    drift = WANDER_UNSEEN * gap
-    pose = 0.5 * (
-        oks.similarity(tail.at(head.time)[None], head.pose[None], np.array([size]), drift)[0, 0]
-        + oks.similarity(head.at(tail.time)[None], tail.pose[None], np.array([size]), drift)[0, 0]
-    )
-    change = np.nan_to_num((head.velocity - tail.velocity) / max(size, 1e-9))
+    change = (head.velocity - tail.velocity) / max(size, 1e-9)
+    known = np.isfinite(change).all()
+    drift = WANDER_UNSEEN * gap + (0 if known else SPEED * min(gap, BLINK_S))
+
+    def alike(a: np.ndarray, b: np.ndarray) -> float:
+        return float(oks.similarity(a[None], b[None], np.array([size]), drift)[0, 0])
+
+    moving = 0.5 * (alike(tail.at(head.time), head.pose) + alike(head.at(tail.time), tail.pose))
+    pose = max(moving, alike(tail.pose, head.pose))
     # A body needs time to change its speed; velocities themselves are known to about WANDER.
-    velocity = np.exp(-(change @ change) / (2 * WANDER**2 * (1 + (gap / VELOCITY_S) ** 2)))
+    steady = np.exp(-(change @ change) / (2 * WANDER**2 * (1 + (gap / VELOCITY_S) ** 2))) if known else 1.0
     ratio = min(tail.size, head.size) / max(size, 1e-9)
-    return float(pose * (0.5 + 0.5 * velocity) * min(1.0, 2 * ratio) / (1 + 0.25 * gap))
+    return float(pose * (0.5 + 0.5 * steady) * min(1.0, 2 * ratio) / (1 + 0.25 * gap))
 
 
 def _weight(person: _Tracklet) -> float:
