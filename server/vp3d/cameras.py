@@ -30,8 +30,9 @@ def distort(points: Array, distortion: Array) -> Array:
 def project_points(points: Array, K: Array, R: Array, t: Array, distortion: Array) -> Array:
     """Project world points (..., T, J, 3) in metres to pixels (..., T, J, 2), exactly as `cv2.projectPoints` does.
 
-    K (C, 3, 3), R (C, 3, 3) and t (C, 3) hold one camera, or one for each of T frames. All arguments are NumPy arrays, or
-    all are torch tensors: then the result is differentiable. Points behind the camera get a mirrored, meaningless pixel.
+    K (C, 3, 3), R (C, 3, 3) and t (C, 3) hold one camera, or one for each of T frames. All arguments are NumPy arrays,
+    or all are torch tensors: then the result is differentiable. Points behind the camera get a mirrored, meaningless
+    pixel.
     """
     camera = points @ R.swapaxes(-1, -2) + t[:, None, :]
     plane = distort(camera[..., :2] / camera[..., 2:], distortion)
@@ -39,7 +40,7 @@ def project_points(points: Array, K: Array, R: Array, t: Array, distortion: Arra
 
 
 def undistort_points(pixels: np.ndarray, K: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Where pixels (..., 2) would lie if the lens with this K (3, 3) and distortion (5,) were straight; NaN stays NaN."""
+    """Where pixels (..., 2) would lie, had the lens with this K (3, 3) no distortion (5,); NaN stays NaN."""
     flat = np.asarray(pixels, float).reshape(-1, 1, 2)
     if not np.any(distortion):
         return flat.reshape(np.shape(pixels)).copy()

@@ -1,7 +1,7 @@
 """One Gauss-Newton step for people in front of one camera: banded in time, with a Schur complement for what is shared.
 
-Unknown per person and frame are all 17 joints in camera axes; shared are the up vector, the focal length and, per person,
-the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection does not
+Unknown per person and frame are all 17 joints in camera axes; shared are the up vector, the focal length and, per
+person, the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection does not
 depend on a person's size, so no residual in metres can shrink anyone. Triggs et al., "Bundle Adjustment - A Modern
 Synthesis" (2000), sections 4 to 6.
 """
@@ -20,23 +20,18 @@ PIXEL_KERNEL = 3.0
 """Width of the Geman-McClure kernel in sigmas."""
 POSE_SIGMA = (0.03, 0.08)
 """m, the lifter's error in a joint relative to its parent, across the line of sight and along it."""
-BONE_SIGMA = 0.004
-"""m, how much a bone's length varies."""
-FLOOR_SIGMA = 0.02
+_GIRDLE = ("spine", "thorax", "neck", "head", "left_shoulder", "right_shoulder")
+BONE_SIGMA = np.array([0.02 if name in _GIRDLE else 0.005 for name in skeleton.NAMES])
+"""m, how much each joint's bone varies in length: backs and shoulder girdles bend between their joints, limbs do not."""
+FLOOR_SIGMA = 0.03
 """m, height of a planted ankle."""
 STILL_SIGMA = 0.03
 """m/s, speed of a planted ankle."""
 PLANT_KERNEL = 4.0
 """Width of the kernel on planted feet in sigmas: what is further off was no contact."""
 
-_ACCELERATION = {
-    **dict.fromkeys(("hip", "right_hip", "left_hip", "spine", "thorax"), 3.0),
-    **dict.fromkeys(("neck", "head", "left_shoulder", "right_shoulder"), 4.0),
-    **dict.fromkeys(("left_elbow", "right_elbow", "left_knee", "right_knee"), 8.0),
-    **dict.fromkeys(("left_wrist", "right_wrist", "left_ankle", "right_ankle"), 12.0),
-}
-ACCELERATION_SIGMA = np.array([_ACCELERATION[name] for name in skeleton.NAMES])
-"""m/s², usual acceleration of each joint at `_REFERENCE_STEP`."""
+ACCELERATION_SIGMA = np.where(np.arange(skeleton.JOINTS) == 0, 6.0, 4.0)
+"""m/s² at `_REFERENCE_STEP`: acceleration of the root, and of each joint against the motion that the lifter gave it."""
 _REFERENCE_STEP = 1 / 30
 
 _WINDOW = 256
@@ -58,6 +53,7 @@ class Person:
         linked: (n-1,) bool, whether a frame follows the one before without a gap.
         pose: (n, 17, 3) the lifter's, root-relative, camera axes.
         lengths: (17,) of the bones.
+        stature: of this body.
         pixels: (n, 12, 2) px of the observed joints, undistorted, 0 where unknown.
         confidence: (n, 12) 0..1.
         joints: (n, 17, 3) present estimate, camera axes.
@@ -70,6 +66,7 @@ class Person:
     linked: np.ndarray
     pose: np.ndarray
     lengths: np.ndarray
+    stature: float
     pixels: np.ndarray
     confidence: np.ndarray
     joints: np.ndarray
@@ -169,12 +166,12 @@ def _assemble(person: Person, view: View, kernel: float, window: slice) -> _Syst
 
 def _add_reprojection(system: _System, person: Person, view: View, kernel: float, window: slice) -> None:
     seen = person.joints[window][:, skeleton.OBSERVED]
-    x, y, z = np.moveaxis(seen, -1, 0)
+    z = seen[..., 2]
     offset = seen[..., :2] / z[..., None] * view.focal
     sigma = pixel_sigma(person, view)[window, None]
     residual = (offset + view.centre - person.pixels[window]) / sigma[..., None]
     weight = person.confidence[window] * _kernel((residual**2).sum(-1), kernel)
-    jacobian = np.zeros((*x.shape, 2, 3))
+    jacobian = np.zeros((*z.shape, 2, 3))
     jacobian[..., 0, 0] = view.focal[0] / z
     jacobian[..., 1, 1] = view.focal[1] / z
     jacobian[..., 2] = -offset / z[..., None]
@@ -203,9 +200,9 @@ def _add_bones(system: _System, person: Person, window: slice) -> None:
         bone = joints[:, child] - joints[:, parent]
         length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-6)
         direction = bone / length[:, None]
-        information = prior + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA**2
+        information = prior + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA[child] ** 2
         pull = np.einsum("txy,ty->tx", prior, bone - (pose[:, child] - pose[:, parent]))
-        pull += direction * ((length - person.lengths[child]) / BONE_SIGMA**2)[:, None]
+        pull += direction * ((length - person.lengths[child]) / BONE_SIGMA[child] ** 2)[:, None]
         for a, b, sign in ((child, child, 1), (parent, parent, 1), (child, parent, -1), (parent, child, -1)):
             system.block[:, a, :, b, :] += sign * information
         system.gradient[:, child] += pull
@@ -213,7 +210,7 @@ def _add_bones(system: _System, person: Person, window: slice) -> None:
 
 
 def _add_smoothness(system: _System, person: Person, window: slice) -> None:
-    joints, linked = person.joints[window], person.linked[window.start : window.stop - 1]
+    joints, linked = person.joints[window] - person.pose[window], person.linked[window.start : window.stop - 1]
     if len(joints) < 3:
         return
     # A random velocity walk has second differences that grow with step^1.5, so that a clip's frame rate does not change

@@ -1,6 +1,7 @@
 """Which way is up, from how people keep their balance."""
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from vp3d.refine import skeleton
 
@@ -8,20 +9,27 @@ LEVEL = np.array([0.0, -1.0, 0.0])
 """Up in the axes of a camera that is held level."""
 ROLL_SIGMA = np.radians(2.5)
 PITCH_SIGMA = np.radians(15.0)
-"""People hold a camera's horizon straight, and tilt it up and down freely."""
+"""People hold a camera's horizon straight, with exceptions (hence a Cauchy kernel), and tilt it up and down freely."""
 
-_LEAN_SIGMA = np.radians(6.0)
+POSTURE = 0.5
+"""s for which one posture, and with it one error of the lifter, lasts."""
+_LEAN_SIGMA = np.radians(5.0)
 """How far one posture's centre of mass is from being above the feet."""
 _BIAS_SIGMA = np.radians(2.0)
 """What remains however many postures are averaged: a lifter's habit of leaning people."""
-_KERNEL = np.radians(15.0)
-_ITERATIONS = 15
+_KERNEL = np.radians(10.0)
+_KERNELS = np.radians([60.0, 60.0, 40.0, 30.0, 20.0] + [10.0] * 10)
+"""Leans beyond this are no standing; a first estimate starts wide, so that a tilted camera does not hide who stands."""
+_STRIDE = 1.5
+"""s over which balance is averaged: within a stride the feet run ahead of the body and behind it."""
+_LOAD_HEIGHT = 0.06
+"""m; a foot that stays this much higher than the other carries a quarter of the weight."""
 _CROUCH = 0.55
 """Centre of mass above the feet as a share of the leg's length, below which a person does not stand."""
 
 
 def tangent_basis(up: np.ndarray) -> np.ndarray:
-    """(2, 3) unit vectors at right angles to `up` (3,); the first stays in the image plane: roll, the second is pitch."""
+    """(2, 3) unit vectors at right angles to `up` (3,): first roll, in the image plane, then pitch."""
     roll = np.cross(up, (0.0, 0.0, 1.0))
     if np.linalg.norm(roll) < 1e-6:
         roll = np.array([1.0, 0.0, 0.0])
@@ -38,13 +46,15 @@ def tilt(up: np.ndarray, step: np.ndarray) -> np.ndarray:
 def level_prior(up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Information (2, 2) and gradient (2,) on the tangent of `up` that says: the camera is probably level."""
     basis = tangent_basis(up)
-    jacobian = np.stack([basis[:, 0] / ROLL_SIGMA, basis[:, 2] / PITCH_SIGMA])
-    residual = np.array([up[0] / ROLL_SIGMA, up[2] / PITCH_SIGMA])
-    return jacobian.T @ jacobian, jacobian.T @ residual
+    sigma = np.array([ROLL_SIGMA, PITCH_SIGMA])
+    jacobian = (basis[:, [0, 2]] / sigma).T
+    residual = up[[0, 2]] / sigma
+    weighted = jacobian.T / (1 + residual**2)
+    return weighted @ jacobian, weighted @ residual
 
 
-def balance(poses: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Direction from the supporting foot to the centre of mass, and how much each pose looks like standing.
+def balance(poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KERNEL) -> tuple[np.ndarray, np.ndarray]:
+    """Direction from the supporting feet to the centre of mass, and how much each pose looks like standing.
 
     A person who stands or walks keeps the centre of mass above the feet, however the trunk leans; one who sits, lies or
     falls does not, and gets a weight near 0.
@@ -52,29 +62,35 @@ def balance(poses: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         poses: (T, 17, 3) m.
         up: (3,) present estimate, in the same axes.
+        step: s between frames.
+        kernel: rad, lean at which a pose counts a quarter.
 
     Returns:
         unit directions (T, 3) and weights (T,) 0..1.
     """
+
+    def averaged(values: np.ndarray) -> np.ndarray:
+        return uniform_filter1d(values, max(round(_STRIDE / step), 1), axis=0, mode="nearest")
+
     feet = poses[:, skeleton.ANKLES]
-    height = feet @ up
-    load = 1 / (1 + np.exp(np.clip((height - height[:, ::-1]) / 0.04, -50, 50)))
+    height = averaged(feet @ up)
+    load = 1 / (1 + np.exp(np.clip((height - height[:, ::-1]) / _LOAD_HEIGHT, -50, 50)))
     support = np.einsum("tf,tfk->tk", load, feet) + skeleton.SUPPORT_AHEAD * skeleton.forward(poses, up)
-    rise = np.einsum("j,tjk->tk", skeleton.MASSES, poses) - support
+    rise = averaged(np.einsum("j,tjk->tk", skeleton.MASSES, poses) - support)
     length = np.linalg.norm(rise, axis=-1)
     direction = rise / np.maximum(length, 1e-9)[:, None]
     leg = skeleton.leg_length(skeleton.bone_lengths(poses))
     angle2 = 2 * (1 - direction @ up)
     stands = 1 / (1 + np.exp(np.clip(-(length / leg - _CROUCH) / 0.08, -50, 50)))
-    return direction, stands / (1 + angle2 / _KERNEL**2) ** 2
+    return direction, stands / (1 + angle2 / kernel**2) ** 2
 
 
 def balance_information(
-    poses: np.ndarray, up: np.ndarray, frames_per_posture: float
+    poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KERNEL
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Information (2, 2) and gradient (2,) on the tangent of `up` from poses (T, 17, 3), and the number of postures."""
-    direction, weight = balance(poses, up)
-    postures = weight.sum() / frames_per_posture
+    direction, weight = balance(poses, up, step, kernel)
+    postures = weight.sum() * step / POSTURE
     if postures < 1e-3:
         return np.zeros((2, 2)), np.zeros(2), 0.0
     precision = 1 / (_LEAN_SIGMA**2 / postures + _BIAS_SIGMA**2)
@@ -82,14 +98,14 @@ def balance_information(
     return precision * np.eye(2), precision * residual, float(postures)
 
 
-def estimate_up(people: list[np.ndarray], frames_per_posture: float) -> np.ndarray:
-    """Unit up vector (3,) in camera axes from everybody's poses (T, 17, 3) and the prior of a level camera."""
+def estimate_up(people: list[np.ndarray], step: float) -> np.ndarray:
+    """Unit up vector (3,) in camera axes from all people's poses (T, 17, 3) and the prior of a level camera."""
     up = LEVEL
-    for _ in range(_ITERATIONS):
+    for kernel in _KERNELS:
         information, gradient = level_prior(up)
         for poses in people:
             if len(poses):
-                more, pull, _ = balance_information(poses, up, frames_per_posture)
+                more, pull, _ = balance_information(poses, up, step, kernel)
                 information, gradient = information + more, gradient + pull
         up = tilt(up, -np.linalg.solve(information, gradient))
     return up

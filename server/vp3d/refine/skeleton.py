@@ -20,12 +20,28 @@ OBSERVED_COCO = np.array(list(H36M_FROM_COCO.values()))
 ANKLES = np.array([H36M_17.index("left_ankle"), H36M_17.index("right_ankle")])
 ANKLE_HEIGHT = 0.085
 """m, ankle joint above the sole."""
-SUPPORT_AHEAD = 0.045
-"""m, how far ahead of the ankles the line of gravity of a standing person meets the floor (Winter 1995)."""
+SUPPORT_AHEAD = 0.06
+"""m, how far ahead of the ankles the middle of the foot is, where the weight rests on average (Winter 1995)."""
 
 ADULT_STATURE = 1.70
 STATURE_SIGMA = 0.06
 """Mean adult height (m) and its relative standard deviation over both sexes."""
+
+_PROPORTIONS = {
+    **dict.fromkeys(("left_hip", "right_hip"), 0.060),
+    **dict.fromkeys(("left_knee", "right_knee"), 0.250),
+    **dict.fromkeys(("left_ankle", "right_ankle"), 0.250),
+    "spine": 0.137,
+    "thorax": 0.160,
+    "neck": 0.070,
+    "head": 0.068,
+    **dict.fromkeys(("left_shoulder", "right_shoulder"), 0.097),
+    **dict.fromkeys(("left_elbow", "right_elbow"), 0.168),
+    **dict.fromkeys(("left_wrist", "right_wrist"), 0.148),
+}
+PROPORTIONS = np.array([_PROPORTIONS.get(name, 0.0) for name in NAMES])
+"""(17,) length of each joint's bone as a share of stature: Drillis and Contini (1966), as Winter tabulates them, for the
+limbs; Human3.6M's own habits for trunk and head."""
 
 
 def _masses() -> np.ndarray:
@@ -59,12 +75,17 @@ def leg_length(lengths: np.ndarray) -> float:
     return float(lengths[H36M_17.index("left_ankle")] + lengths[H36M_17.index("left_knee")])
 
 
-def stature(poses: np.ndarray) -> float:
-    """Standing height (m) of the body with the bones of poses (T, 17, 3)."""
-    lengths = bone_lengths(poses)
-    trunk = lengths[H36M_17.index("spine")] + lengths[H36M_17.index("thorax")]
-    neck_to_crown = poses[:, H36M_17.index("head")] - poses[:, H36M_17.index("thorax")]
-    return float(ANKLE_HEIGHT + leg_length(lengths) + trunk + np.median(np.linalg.norm(neck_to_crown, axis=-1)))
+def body(poses: np.ndarray) -> tuple[np.ndarray, float]:
+    """Bone lengths (17,) m and stature (m) of the person with these poses (T, 17, 3).
+
+    A lifter's bones are noisy, the more the shorter they are, so each counts as much as the average body's.
+    """
+    ratio = bone_lengths(poses)[1:] / (PROPORTIONS[1:] * ADULT_STATURE)
+    order = np.argsort(ratio)
+    size = ratio[order][np.searchsorted(np.cumsum(PROPORTIONS[1:][order]), PROPORTIONS.sum() / 2)]
+    lengths = np.zeros(JOINTS)
+    lengths[1:] = PROPORTIONS[1:] * ADULT_STATURE * np.sqrt(size * ratio)
+    return lengths, float(size * ADULT_STATURE)
 
 
 def forward(poses: np.ndarray, up: np.ndarray) -> np.ndarray:

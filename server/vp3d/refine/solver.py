@@ -7,19 +7,20 @@
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from vp3d.cameras import Camera, undistort_points
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import contacts, skeleton
-from vp3d.refine.bundle import PIXEL_KERNEL, SHARED, Person, View, eliminate
+from vp3d.refine.bundle import PIXEL_KERNEL, Person, View, eliminate
 from vp3d.refine.closed_form import root_translation
 from vp3d.refine.gravity import (
     LEVEL,
+    POSTURE,
     balance_information,
     estimate_up,
     level_prior,
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 
 STAGE = "refine"
 
-_POSTURE = 0.5
-"""s for which one posture, and so one error of the lifter, lasts: what is shared sees that many fewer measurements."""
+_LIFTER_BLUR = 0.025
+"""s, standard deviation of the filter that takes the frame-to-frame noise from the lifter's poses."""
 _ROUNDS = ((3 * PIXEL_KERNEL, 3, False), (PIXEL_KERNEL, 3, True), (PIXEL_KERNEL, 3, True))
 """Width of the reprojection's kernel, Gauss-Newton steps, and whether feet may be planted."""
 _MAX_TURN = 0.15
@@ -124,12 +125,17 @@ def _place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: floa
     if not trusted.any():
         return None
     root = np.stack([np.interp(frames, frames[trusted], axis[trusted]) for axis in root.T], axis=-1)
+    linked = (np.diff(frames) == 1) & linked[frames[:-1]]
+    for section in np.split(np.arange(len(frames)), np.flatnonzero(~linked) + 1):
+        pose[section] = gaussian_filter1d(pose[section], _LIFTER_BLUR / step, axis=0, mode="nearest")
+    lengths, stature = skeleton.body(pose)
     return Person(
         frames=frames,
         step=step,
-        linked=(np.diff(frames) == 1) & linked[frames[:-1]] if len(frames) > 1 else np.zeros(0, bool),
+        linked=linked,
         pose=pose,
-        lengths=skeleton.bone_lengths(pose),
+        lengths=lengths,
+        stature=stature,
         pixels=np.nan_to_num(pixels),
         confidence=confidence,
         joints=pose + root[:, None],
@@ -146,7 +152,9 @@ class _Solver:
         self.view = View(np.diag(lens.K)[:2].copy(), lens.K[:2, 2].copy(), LEVEL)
         self.log_focal = 0.0
         self.focal_sigma = max(lens.focal_sigma, _KNOWN_FOCAL_SIGMA)
-        self.frames_per_posture = max(_POSTURE / people[0].step, 1.0)
+        self.step = people[0].step
+        # What is shared sees the lifter's error once per posture, not once per frame.
+        self.frames_per_posture = max(POSTURE / self.step, 1.0)
         self.postures = 0.0
         self.planted = np.zeros(len(people))
         self.covariance = np.zeros((3 + len(people),) * 2)
@@ -154,7 +162,7 @@ class _Solver:
         self._total = sum(steps for _, steps, _ in _ROUNDS)
 
     def run(self) -> None:
-        self.view.up = estimate_up([person.pose for person in self.people], self.frames_per_posture)
+        self.view.up = estimate_up([person.pose for person in self.people], self.step)
         for kernel, steps, plant in _ROUNDS:
             if plant:
                 self._plant()
@@ -183,7 +191,7 @@ class _Solver:
         tilt_information, tilt_gradient = level_prior(self.view.up)
         self.postures = 0.0
         for person in self.people:
-            more, pull, postures = balance_information(person.joints, self.view.up, self.frames_per_posture)
+            more, pull, postures = balance_information(person.joints, self.view.up, self.step)
             tilt_information, tilt_gradient = tilt_information + more, tilt_gradient + pull
             self.postures += postures
         information[:2, :2], gradient[:2] = tilt_information, tilt_gradient
@@ -221,9 +229,10 @@ _ANKLES_OBSERVED = [list(skeleton.OBSERVED).index(ankle) for ankle in skeleton.A
 def _sizes(solver: _Solver) -> tuple[np.ndarray, float]:
     """Everybody's scale, body units to metres, and the camera's height (m).
 
-    Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body units.
+    Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
+    units.
     """
-    prior = np.log([skeleton.ADULT_STATURE / skeleton.stature(person.pose) for person in solver.people])
+    prior = np.log([skeleton.ADULT_STATURE / person.stature for person in solver.people])
     height = np.array([person.height for person in solver.people])
     if (height < 0.1).any() or not solver.planted.any():
         scale = np.exp(prior)
@@ -286,7 +295,7 @@ def _report(
                 "residual_px_median": _quantile(compared, 0.5),
                 "residual_px_90": _quantile(compared, 0.9),
                 "scale": float(size),
-                "stature_m": float(size * skeleton.stature(person.pose)),
+                "stature_m": float(size * person.stature),
                 "contact_frames": int((person.contact > 0).any(axis=1).sum()),
                 "contact_speed_m_s_median": _quantile(speed, 0.5),
             }
