@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import install
-from install import demo, extension, libraries, testing
+from install import demonstration, extension, libraries, testing
 from install.child import clean_environment
 from install.environments import ALL, BLENDERS, DEMO_BLENDER, SERVER
 from install.errors import InstallError
@@ -107,7 +107,7 @@ def _setup(home: Home, options: argparse.Namespace, rest: list[str], reporter: R
 
 
 def _demo(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
-    demo.run(home, options.video, options.out, rest, reporter)
+    demonstration.run(home, options.video, options.out, rest, reporter)
     return 0
 
 
@@ -121,7 +121,7 @@ def _run(home: Home, options: argparse.Namespace, rest: list[str], reporter: Rep
         raise InstallError("There is no command to run.", "Write it after two dashes: run -- vp3d --help")
     ensure(home, [SERVER], reporter)
     return subprocess.call(
-        demo.in_environment(home, SERVER, words), env=clean_environment(**{HOME_VARIABLE: str(home.path)})
+        demonstration.in_environment(home, SERVER, words), env=clean_environment(**{HOME_VARIABLE: str(home.path)})
     )
 
 
