@@ -49,7 +49,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     everywhere.add_argument(
         "--prefix", type=Path, metavar="DIR", help="folder for everything (default: your user data)"
     )
-    everywhere.add_argument("--json", action="store_true", help="report as JSON lines")
+    everywhere.add_argument("--json", action="store_true", help="report as JSON lines, for programs")
     parser = argparse.ArgumentParser(
         prog="python3 -m install",
         description=install.__doc__,
@@ -72,6 +72,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         default=[],
         help="also make the environment of a Blender (%(const)s where no version is named)",
     )
+    setup.add_argument("--tests", action="store_true", help="also add what the tests need")
     show = command("demo", "Set up, and turn a video into a take, a Blender file, a BVH file, a preview and a report.")
     show.add_argument("video", nargs="?", type=Path, help="without it a clip that comes with this project")
     show.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
@@ -100,7 +101,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _setup(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
     environments = [SERVER, *(BLENDERS[version] for version in options.blender)]
-    ensure(home, environments, reporter)
+    ensure(home, environments, reporter, tests=options.tests)
     reporter.say(f"Ready: {', '.join(e.name for e in environments)} in {home.path}")
     reporter.result(home=str(home.path))
     return 0

@@ -1,18 +1,19 @@
 """The main job from end to end: a video becomes a take, a Blender file, a BVH file, a preview and a report."""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from install.child import clean_environment
+from install.child import clean_environment, run_logged
 from install.environments import DEMO_BLENDER, REPOSITORY, SERVER, Environment
 from install.errors import InstallError
 from install.home import HOME_VARIABLE, Home, writing
 from install.reporting import Reporter
 from install.setup import ensure
 
-CLIP = Path(__file__).resolve().parent / "demo/walk.mp4"
+CLIP = Path(__file__).resolve().parent / "demo/salsa.mp4"
 TRUTH = CLIP.with_suffix(".truth.json")
 
 
@@ -33,29 +34,44 @@ def run(home: Home, video: Path | None, out: Path, capture_options: Sequence[str
     preview, report = folder / "preview.mp4", folder / "report.html"
     truth = ["--truth", TRUTH] if video == CLIP else []
     with tempfile.TemporaryDirectory() as frames:
-        steps = (
-            ("Capture", SERVER, ["vp3d", "capture", video, "-o", take, *capture_options]),
-            ("BVH", SERVER, ["vp3d", "export", take, "--to", "bvh", "-o", bvh]),
-            (
-                "Blender file and renders",
-                DEMO_BLENDER,
-                ["python", "-m", "blender_vp3d.batch", take, "--blend", blend, "--render", frames],
-            ),
-            ("Preview", SERVER, ["vp3d", "preview", take, "-o", preview, "--frames", frames]),
-            ("Report", SERVER, ["vp3d", "report", take, "-o", report, *truth]),
-        )
-        for number, (title, environment, words) in enumerate(steps, 1):
-            reporter.say(f"[{number}/{len(steps)}] {title}")
-            status = subprocess.call(
-                in_environment(home, environment, words),
-                cwd=REPOSITORY,
-                env=clean_environment(**{HOME_VARIABLE: str(home.path)}),
-            )
-            if status:
-                raise InstallError(f"The step '{title}' failed with status {status}.", "What it said stands above.")
+        reporter.say("[1/5] Capture")
+        _vp3d(home, "capture", video, "-o", take, *capture_options)
+        reporter.say("[2/5] BVH")
+        _vp3d(home, "export", take, "--to", "bvh", "-o", bvh)
+        reporter.say("[3/5] Blender file, and its pictures")
+        _blender(home, reporter, take, "--blend", blend, "--render", frames)
+        reporter.say("[4/5] Preview")
+        _vp3d(home, "preview", take, "-o", preview, "--frames", frames)
+        reporter.say("[5/5] Report")
+        _vp3d(home, "report", take, "-o", report, *truth)
     made = [take, blend, bvh, preview, report]
     reporter.say("\n".join(["Made:", *(f"  {path}" for path in made)]))
     reporter.result(files=[str(path) for path in made])
+
+
+def _vp3d(home: Home, *words: str | Path) -> None:
+    command = in_environment(home, SERVER, ["vp3d", *words])
+    if status := subprocess.call(command, env=clean_environment(**{HOME_VARIABLE: str(home.path)})):
+        raise InstallError(f"`vp3d {words[0]}` ended with status {status}.", "What it said stands above.")
+
+
+def _blender(home: Home, reporter: Reporter, *words: str | Path) -> None:
+    """Run the add-on's batch command, whose progress is JSON lines among what Blender itself prints."""
+    log = home.path / "logs/demo-blender.log"
+    last_line = ""
+
+    def follow(line: str) -> None:
+        nonlocal last_line
+        if line.startswith('{"stage"'):
+            progress = json.loads(line)
+            reporter.progress(progress["stage"], progress["done"], progress["total"])
+        else:
+            last_line = line or last_line
+
+    command = in_environment(home, DEMO_BLENDER, ["python", "-m", "blender_vp3d.batch", *words])
+    status, _ = run_logged(command, log, follow, clean_environment(PYTHONPATH=str(REPOSITORY)))
+    if status:
+        raise InstallError(f"Blender ended with status {status}: {last_line}", log=log)
 
 
 def in_environment(home: Home, environment: Environment, words: Sequence[str | Path]) -> list[str]:
