@@ -143,6 +143,8 @@ def architecture_of(weights: dict[str, torch.Tensor], causal: bool = False) -> A
     with torch.device("meta"):
         expected: Sequence[tuple[str, torch.Tensor]] = list(TemporalModel(architecture).state_dict().items())
     for name, tensor in expected:
+        if name.endswith("num_batches_tracked"):
+            continue
         if name not in weights:
             raise ValueError(f"no {name}")
         if weights[name].shape != tensor.shape:

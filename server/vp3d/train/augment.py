@@ -1,7 +1,7 @@
-"""More poses than were recorded: windows of motion with other proportions, mirrored, bent, seated and recombined.
+"""More poses than were recorded: windows of motion with other proportions, mirrored, bent, seated, recombined.
 
 All functions take windows of points (B, W, 22, 3) in metres, Z up, change them in place where they say so, and draw
-from the given generator. Which of these pay off, and how much, is measured in the model card.
+from the given generator. Sources of the ideas: MotionBERT, PoseAug (Gong et al., 2021).
 """
 
 import numpy as np
@@ -155,6 +155,15 @@ def seat(points: np.ndarray, rng: np.random.Generator, share: float = 0.3) -> No
     points[chosen] = windows
 
 
+def tip_over(points: np.ndarray, rng: np.random.Generator, share: float = 0.07) -> None:
+    """Turn a random `share` of the windows about a horizontal axis towards lying or hanging, in place."""
+    chosen = np.flatnonzero(rng.random(len(points)) < share)
+    heading, angle = rng.uniform(0, 2 * np.pi, len(chosen)), np.radians(rng.uniform(30, 110, len(chosen)))
+    axis = np.stack([np.cos(heading), np.sin(heading), np.zeros(len(chosen))], -1)
+    rotation = Rotation.from_rotvec(axis * angle[:, None]).as_matrix().astype(points.dtype)
+    points[chosen] = points[chosen] @ rotation[:, None].swapaxes(-1, -2)
+
+
 def augment(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """All of the above in the order in which they make sense; returns new windows."""
     points = mirror(points, rng)
@@ -162,4 +171,5 @@ def augment(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     seat(points, rng)
     perturb(points, rng)
     vary_proportions(points, rng)
+    tip_over(points, rng)
     return points

@@ -28,13 +28,13 @@ SEGMENTS = {"thigh": 0.245, "shin": 0.246, "upper_arm": 0.172, "forearm": 0.150}
 """Limb lengths, fractions of stature."""
 
 # Offsets in fractions of stature: left, up, forward in the named body part's own axes.
-HIP = (0.052, 0.0, 0.0)
-SPINE_ABOVE_HIPS = (0.0, 0.137, 0.0)
-THORAX_ABOVE_SPINE = (0.0, 0.168, 0.0)
+HIP = (0.056, 0.0, 0.0)
+SPINE_ABOVE_HIPS = (0.0, 0.146, 0.0)
+THORAX_ABOVE_SPINE = (0.0, 0.180, 0.0)
 SHOULDER_FROM_THORAX = (0.103, -0.022, 0.0)
-SKULL_BASE_ABOVE_THORAX = 0.072
+SKULL_BASE_ABOVE_THORAX = 0.090
 HEAD = {
-    "nose": (0.0, 0.012, 0.072),
+    "nose": (0.0, 0.012, 0.075),
     "left_eye": (0.019, 0.032, 0.058),
     "right_eye": (-0.019, 0.032, 0.058),
     "left_ear": (0.044, 0.020, 0.005),
