@@ -20,6 +20,8 @@ PIXEL_KERNEL = 3.0
 """Width of the Geman-McClure kernel in sigmas."""
 POSE_SIGMA = (0.03, 0.08)
 """m, the lifter's error in a joint relative to its parent, across the line of sight and along it."""
+POSE_KERNEL = 3.0
+"""Width of the kernel on it in sigmas: a bone that the lifter got quite wrong yields to the pixels."""
 _GIRDLE = ("spine", "thorax", "neck", "head", "left_shoulder", "right_shoulder")
 BONE_SIGMA = np.array([0.02 if name in _GIRDLE else 0.005 for name in skeleton.NAMES])
 """m, how much each joint's bone varies in length: backs and shoulder girdles bend between their joints, limbs do not."""
@@ -200,8 +202,13 @@ def _add_bones(system: _System, person: Person, window: slice) -> None:
         bone = joints[:, child] - joints[:, parent]
         length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-6)
         direction = bone / length[:, None]
-        information = prior + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA[child] ** 2
-        pull = np.einsum("txy,ty->tx", prior, bone - (pose[:, child] - pose[:, parent]))
+        change = bone - (pose[:, child] - pose[:, parent])
+        pull = np.einsum("txy,ty->tx", prior, change)
+        weight = _kernel((pull * change).sum(-1), POSE_KERNEL)
+        pull *= weight[:, None]
+        information = (
+            prior * weight[:, None, None] + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA[child] ** 2
+        )
         pull += direction * ((length - person.lengths[child]) / BONE_SIGMA[child] ** 2)[:, None]
         for a, b, sign in ((child, child, 1), (parent, parent, 1), (child, parent, -1), (parent, child, -1)):
             system.block[:, a, :, b, :] += sign * information

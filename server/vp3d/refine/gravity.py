@@ -1,5 +1,7 @@
 """Which way is up, from how people keep their balance."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -98,17 +100,31 @@ def balance_information(
     return precision * np.eye(2), precision * residual, float(postures)
 
 
-def estimate_up(people: list[np.ndarray], step: float) -> np.ndarray:
-    """Unit up vector (3,) in camera axes from all people's poses (T, 17, 3) and the prior of a level camera."""
+@dataclass(frozen=True)
+class Gravity:
+    """What bodies say about gravity: unit `up` (3,) in camera axes, its information (2, 2) 1/rad² on the tangent basis,
+    and the number of standing postures it rests on."""
+
+    up: np.ndarray
+    information: np.ndarray
+    postures: float
+
+    def pull(self, up: np.ndarray) -> np.ndarray:
+        """Gradient (2,) of half the squared, weighted distance of another `up` (3,) on that one's tangent basis."""
+        return -self.information @ tangent_basis(up) @ self.up
+
+
+def estimate(people: list[np.ndarray], step: float) -> Gravity:
+    """Gravity from all people's poses (T, 17, 3) in camera axes and the prior of a level camera; `step` in s."""
     up = LEVEL
     for kernel in _KERNELS:
         information, gradient = level_prior(up)
+        total = 0.0
         for poses in people:
-            if len(poses):
-                more, pull, _ = balance_information(poses, up, step, kernel)
-                information, gradient = information + more, gradient + pull
+            more, pull, postures = balance_information(poses, up, step, kernel)
+            information, gradient, total = information + more, gradient + pull, total + postures
         up = tilt(up, -np.linalg.solve(information, gradient))
-    return up
+    return Gravity(up, information, total)
 
 
 def world_rotation(up: np.ndarray) -> np.ndarray:

@@ -18,15 +18,7 @@ from vp3d.progress import Progress, silent
 from vp3d.refine import contacts, skeleton
 from vp3d.refine.bundle import PIXEL_KERNEL, Person, View, eliminate
 from vp3d.refine.closed_form import root_translation
-from vp3d.refine.gravity import (
-    LEVEL,
-    POSTURE,
-    balance_information,
-    estimate_up,
-    level_prior,
-    tilt,
-    world_rotation,
-)
+from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt, world_rotation
 from vp3d.refine.lens import Lens
 from vp3d.track import Tracks
 
@@ -36,7 +28,7 @@ STAGE = "refine"
 
 _LIFTER_BLUR = 0.025
 """s, standard deviation of the filter that takes the frame-to-frame noise from the lifter's poses."""
-_ROUNDS = ((3 * PIXEL_KERNEL, 3, False), (PIXEL_KERNEL, 3, True), (PIXEL_KERNEL, 3, True))
+_ROUNDS = ((10 * PIXEL_KERNEL, 3, False), (3 * PIXEL_KERNEL, 3, True), (PIXEL_KERNEL, 3, True))
 """Width of the reprojection's kernel, Gauss-Newton steps, and whether feet may be planted."""
 _MAX_TURN = 0.15
 """Largest step of tilt (rad) and of log focal length: beyond it the linearisation is not to be trusted."""
@@ -155,16 +147,18 @@ class _Solver:
         self.step = people[0].step
         # What is shared sees the lifter's error once per posture, not once per frame.
         self.frames_per_posture = max(POSTURE / self.step, 1.0)
-        self.postures = 0.0
+        self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
         self.covariance = np.zeros((3 + len(people),) * 2)
         self._progress, self._done = progress, 0
         self._total = sum(steps for _, steps, _ in _ROUNDS)
 
     def run(self) -> None:
-        self.view.up = estimate_up([person.pose for person in self.people], self.step)
         for kernel, steps, plant in _ROUNDS:
-            if plant:
+            self.gravity = estimate([person.joints for person in self.people], self.step)
+            if not plant:
+                self.view.up = self.gravity.up
+            else:
                 self._plant()
             for _ in range(steps):
                 self._step(kernel)
@@ -188,13 +182,7 @@ class _Solver:
     def _priors(self) -> tuple[np.ndarray, np.ndarray]:
         size = 3 + len(self.people)
         information, gradient = np.zeros((size, size)), np.zeros(size)
-        tilt_information, tilt_gradient = level_prior(self.view.up)
-        self.postures = 0.0
-        for person in self.people:
-            more, pull, postures = balance_information(person.joints, self.view.up, self.step)
-            tilt_information, tilt_gradient = tilt_information + more, tilt_gradient + pull
-            self.postures += postures
-        information[:2, :2], gradient[:2] = tilt_information, tilt_gradient
+        information[:2, :2], gradient[:2] = self.gravity.information, self.gravity.pull(self.view.up)
         information[2, 2], gradient[2] = self.focal_sigma**-2, self.log_focal * self.focal_sigma**-2
         height = np.arange(3, size)
         information[height, height] = _HEIGHT_SIGMA**-2
@@ -305,7 +293,7 @@ def _report(
         height_px = camera.K[0, 0, 0] * skeleton.ADULT_STATURE / np.median(person.joints[:, 0, 2])
         if len(compared) and np.median(compared) > 0.05 * height_px:
             warnings.append(f"{name}'s 3D pose lies {np.median(compared):.0f} px (median) beside the detected joints.")
-    if solver.postures < 1:
+    if solver.gravity.postures < 1:
         warnings.append("Nobody stands upright long enough, so the camera is taken to be held level.")
     if lens.source == "prior":
         warnings.append(lens.note)
