@@ -81,10 +81,11 @@ def find_images(path: Path) -> list[Path]:
     return _run(series, min(series))
 
 
-def _read(file: Path) -> np.ndarray:
+def read_image(file: Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB, turned as Blender shows it. Raises UserError for what is not an image."""
     # Blender ignores the orientation that EXIF may state, and the plate has to agree with the joints.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    data = np.fromfile(file, np.uint8)  # cv2.imread cannot open non-ASCII paths on Windows
+    data = np.fromfile(file, np.uint8) if file.is_file() else ()  # cv2.imread cannot open non-ASCII paths on Windows
     image = cv2.imdecode(data, flags) if len(data) else None
     if image is None:
         raise UserError(f"“{file.name}” is not an image that can be read.", "Replace it, or render it again.")
@@ -94,7 +95,7 @@ def _read(file: Path) -> np.ndarray:
 def probe(path: Path) -> VideoInfo:
     """As `media.probe`, for images."""
     files = find_images(path)
-    height, width = _read(files[0]).shape[:2]
+    height, width = read_image(files[0]).shape[:2]
     return VideoInfo(path=files[0], width=width, height=height, fps=SEQUENCE_FPS, frame_count=len(files))
 
 
@@ -102,7 +103,7 @@ def read(path: Path, info: VideoInfo, numbers: range) -> Iterator[Frame]:
     """As `media.read_frames`, for images and frame numbers inside the sequence."""
     files = find_images(path)
     for number in numbers:
-        image = _read(files[number])
+        image = read_image(files[number])
         height, width = image.shape[:2]
         if (width, height) != (info.width, info.height):
             raise UserError(
