@@ -102,6 +102,7 @@ def _capsule(length: float, radius: float) -> tuple[list, list, list]:
 def _material(name, colour) -> bpy.types.Material:
     """Diffuse in the sun, plus a glow that is stronger where the surface looks up."""
     material = bpy.data.materials.new(name)
+    material.cycles.emission_sampling = "NONE"
     material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()

@@ -69,7 +69,7 @@ def cameras(times: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """A camera 5 m before the walk at 1.4 m, looking slightly down; pans, drifts and zooms over time."""
     pan, tilt = 0.1 * times, np.radians(6)
     down, right = np.array([0, 0, -1.0]), np.stack([np.cos(pan), np.sin(pan), 0 * pan], -1)
-    ahead = np.cross(down, right)
+    ahead = np.cross(right, down)
     forward = np.cos(tilt) * ahead + np.sin(tilt) * down
     R = np.stack([right, np.cross(forward, right), forward], axis=1)
     centre = np.stack([0.2 * times, -5 + 0 * times, 1.4 + 0.05 * times], -1)

@@ -1,0 +1,146 @@
+"""Blender's camera against the pinhole camera of the take, pixel for pixel."""
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
+
+from bpy_extras.object_utils import world_to_camera_view  # noqa: E402
+from mathutils import Vector  # noqa: E402
+from takes import project, walker  # noqa: E402
+
+from blender_vp3d import animation  # noqa: E402
+from blender_vp3d.camera import lens  # noqa: E402
+from blender_vp3d.skeleton import apply_take  # noqa: E402
+
+
+def K(fx, fy, cx, cy):
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+SHOTS = {
+    "landscape": (K(1100, 1100, 639.5, 359.5), (1280, 720)),
+    "portrait, off centre": (K(1662.8, 1662.8, 543.3, 951.4), (1080, 1920)),
+    "odd size, principal point far off": (K(900, 900, 200, 640), (1001, 667)),
+    "wide pixels": (K(1000, 1300, 650, 330), (1280, 720)),
+    "high pixels, portrait": (K(1500, 1100, 350, 700), (720, 1280)),
+    "telephoto 4K": (K(5000, 5000, 1900, 1100), (3840, 2160)),
+}
+
+
+def check_pixels(take, applied, frame):
+    """Largest distance in px between where Blender and where the take sees the joints of a frame."""
+    scene = bpy.context.scene
+    scene.frame_set(1 + int(take.frames[frame]))
+    points = take.joints3d[0, frame].astype(float)
+    i = frame if len(take.camera_K) > 1 else 0
+    wanted = project(take.camera_K[i : i + 1], take.camera_R[i : i + 1], take.camera_t[i : i + 1], points[None])[0]
+    seen = np.array([world_to_camera_view(scene, applied.camera, Vector(point)) for point in points])
+    assert (seen[:, 2] > 0).all()
+    size = np.array([scene.render.resolution_x, scene.render.resolution_y])
+    found = np.stack([seen[:, 0], 1 - seen[:, 1]], -1) * size - 0.5
+    return np.abs(found - wanted).max()
+
+
+@pytest.mark.parametrize("shot", SHOTS)
+@pytest.mark.parametrize("moving", [False, True], ids=["static", "moving"])
+def test_every_joint_is_on_its_pixel(shot, moving):
+    intrinsics, size = SHOTS[shot]
+    take = walker(25, size=size, K=intrinsics, moving_camera=moving)
+    applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    render = bpy.context.scene.render
+    assert (render.resolution_x, render.resolution_y) == size
+    assert bpy.context.scene.camera == applied.camera
+    for frame in (0, 11, 24):
+        assert check_pixels(take, applied, frame) < 1e-3
+
+
+def test_only_a_moving_camera_has_keys():
+    still, moving = walker(10, video="/clips/a.mp4"), walker(10, moving_camera=True, video="/clips/a.mp4")
+    camera = apply_take(bpy.context, still, "/takes/a.vp3d").camera
+    assert not animation.curves_of(camera) and not animation.curves_of(camera.data)
+    assert apply_take(bpy.context, moving, "/takes/a.vp3d").camera == camera
+    assert {curve.data_path for curve in animation.curves_of(camera)} == {"location", "rotation_quaternion"}
+    assert {curve.data_path for curve in animation.curves_of(camera.data)} == {"lens", "shift_x", "shift_y"}
+    apply_take(bpy.context, still, "/takes/a.vp3d")
+    assert not animation.curves_of(camera) and len(bpy.data.cameras) == 1
+    assert len(bpy.data.actions) == 1
+    assert check_pixels(still, type("Applied", (), {"camera": camera}), 9) < 1e-3
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Eight numbered pictures, 64 x 36, the n-th of them grey of brightness n / 10."""
+    folder = tmp_path / "shot ä"
+    folder.mkdir()
+    for number in range(8):
+        image = bpy.data.images.new("frame", 64, 36)
+        image.pixels.foreach_set(np.tile([number / 10, number / 10, number / 10, 1], 64 * 36).astype(np.float32))
+        image.filepath_raw, image.file_format = str(folder / f"{number:04d}.png"), "PNG"
+        image.save()
+        bpy.data.images.remove(image)
+    return folder
+
+
+def plate_take(source):
+    return walker(8, size=(64, 36), K=K(50, 50, 31.5, 17.5), video=str(source))
+
+
+@pytest.mark.parametrize("pattern", ["", "####.png", "%04d.png"])
+def test_the_video_is_the_cameras_background(images, pattern):
+    applied = apply_take(bpy.context, plate_take(images / pattern), "/nowhere/shot.vp3d", frame_start=101)
+    assert applied.warnings == ()
+    data = applied.camera.data
+    assert data.show_background_images and len(data.background_images) == 1
+    plate = data.background_images[0]
+    assert plate.source == "MOVIE_CLIP" and plate.show_background_image
+    assert tuple(plate.clip.size) == (64, 36)
+    assert plate.clip.frame_start == 101 and plate.clip.frame_duration == 8
+    assert not plate.clip_user.use_render_undistorted
+    apply_take(bpy.context, plate_take(images / pattern), "/nowhere/shot.vp3d", frame_start=101)
+    assert len(data.background_images) == 1 and len(bpy.data.movieclips) == 1
+
+
+def test_a_video_that_moved_is_found_beside_the_take(images, tmp_path):
+    take = plate_take("/gone/" + images.name)
+    assert apply_take(bpy.context, take, tmp_path / "shot.vp3d").warnings == ()
+
+
+def test_a_missing_video_leaves_the_camera_without_background():
+    applied = apply_take(bpy.context, plate_take("/gone/clip.mp4"), "/nowhere/shot.vp3d")
+    assert applied.warnings == (
+        "clip.mp4 was not found, so the camera has no background: put the video beside the take.",
+    )
+    assert not applied.camera.data.background_images
+
+
+def test_a_video_of_another_size_is_said(images):
+    take = plate_take(images)
+    take.video["width"] = 128
+    assert "64 x 36" in apply_take(bpy.context, take, "/nowhere/shot.vp3d").warnings[0]
+
+
+def test_a_bent_lens_shows_the_undistorted_plate(images):
+    take = plate_take(images)
+    take.distortion = np.array([-0.2, 0.05, 0, 0, 0.01])
+    applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    plate = applied.camera.data.background_images[0]
+    assert plate.clip_user.use_render_undistorted and "undistorted" in applied.warnings[0]
+    model = plate.clip.tracking.camera
+    np.testing.assert_allclose([model.k1, model.k2, model.k3], [-0.2, 0.05, 0.01], atol=1e-6)
+    np.testing.assert_allclose(model.focal_length_pixels, 50, rtol=1e-5)
+    np.testing.assert_allclose(model.principal_point_pixels, [32, 18], atol=1e-4)
+    take.distortion = np.array([1e-4, 0, 0, 0, 0])
+    apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    assert not plate.clip_user.use_render_undistorted
+
+
+def test_displacement_is_opencvs_distortion():
+    """The corner (-1, -1) px of a camera of focal length 1 px at (1, 1): x = y = -1, r² = 2, by OpenCV's formulas."""
+    intrinsics = K(1, 1, 1, 1)
+    k1, k2, p1, p2, k3 = distortion = np.array([0.01, 0.002, 0.003, -0.001, 0.0005])
+    radial = 1 + 2 * k1 + 4 * k2 + 8 * k3
+    x = -radial + 2 * p1 + p2 * (2 + 2)
+    y = -radial + p1 * (2 + 2) + 2 * p2
+    assert lens.displacement(intrinsics, distortion, 3, 3) >= np.hypot(x + 1, y + 1) > 0
+    assert lens.displacement(intrinsics, 0 * distortion, 3, 3) == 0
