@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vp3d import __version__, cache, detect, lift, media, refine, track
-from vp3d.cameras import Camera
+from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
 from vp3d.detect import People
@@ -156,7 +156,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     lifter = lift.load_lifter(options.lifter, options.device)
     inputs = {**source, **detector_about["key"], "people": options.people, **lens_key, "lifter": lifter.name}
     poses = _lift(lifter, tracks, lens, size, fps, inputs, stages, progress)
-    solution = _refine(tracks, poses, lens, size, fps, inputs, stages, progress)
+    solution = _refine(tracks, poses, lens, size, float(info.fps), inputs, stages, progress)
 
     about_people = [
         {
@@ -300,7 +300,8 @@ def _lift(
         poses = []
         for index, (joints, confidence) in enumerate(zip(tracks.joints, tracks.confidence, strict=True)):
             progress("lift", index, len(tracks.joints))
-            poses.append(lifter.lift(joints, confidence, lens.K, size, fps))
+            straight = undistort_points(joints, lens.K, lens.distortion)
+            poses.append(lifter.lift(straight, confidence, lens.K, size, fps))
         progress("lift", len(poses), len(poses))
         return {"poses": np.stack(poses)}
 
