@@ -40,7 +40,8 @@ _WINDOW = 256
 _HALO = 48
 """Frames solved at once, and those on both sides that are solved with them and thrown away: the smoothness terms forget
 what is further away, so memory does not grow with the clip."""
-_DAMPING = 1e-6
+_DAMPING = 1e-4
+"""1/m², keeps a frame without any pixels solvable; more would hide how little a picture tells of the focal length."""
 SHARED = 4
 """Shared unknowns that touch a person: two of the up vector, log focal length, this person's camera height."""
 
@@ -162,7 +163,7 @@ def _assemble(person: Person, view: View, kernel: float, window: slice) -> _Syst
     _add_smoothness(system, person, window)
     _add_contacts(system, person, view, window)
     diagonal = np.einsum("tjkjk->tjk", system.block)
-    diagonal += _DAMPING * diagonal.max()
+    diagonal += _DAMPING
     return system
 
 
