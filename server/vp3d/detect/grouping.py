@@ -5,6 +5,7 @@ agglomerative clustering with average linkage under the constraint that a cluste
 """
 
 import heapq
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,7 @@ _MIN_SAMPLE = 0.05
 _MIN_SUPPORT = 0.8
 _SHORT = 0.75 * STRIDE  # px; below this the direction of a pair is mostly noise
 _SWAP_GAIN = 0.1
+_EXCHANGE_GAIN = 0.02
 _STEP = STRIDE / 2  # px between samples while following a limb
 _LONGEST_STEPS = 80
 _MIN_FIELD = 0.3
@@ -68,6 +70,18 @@ for _limb in LIMBS:
         _a, _b = _limb.joints
         _TREE_NEIGHBOURS[_a] |= 1 << _b
         _TREE_NEIGHBOURS[_b] |= 1 << _a
+
+
+def _branch(start: int, parent: int) -> list[int]:
+    """Joint types on the far side of a limb of the tree."""
+    near = [k for k in range(len(KEYPOINTS)) if _TREE_NEIGHBOURS[start] >> k & 1 and k != parent]
+    return [start, *(k for child in near for k in _branch(child, start))]
+
+
+_BRANCHES = [
+    (branch, [k for k in range(len(KEYPOINTS)) if k not in branch])
+    for branch in (_branch(limb.joints[1], limb.joints[0]) for limb in LIMBS if limb.tree)
+]
 
 
 def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
@@ -213,15 +227,19 @@ def group(peaks: Peaks, affinity: np.ndarray) -> list[np.ndarray]:
     Returns:
         One (18,) int array per person: the candidate of each joint in the order of `KEYPOINTS`, -1 where absent.
     """
-    clusters = [members for members in _agglomerate(peaks.kind, affinity) if _plausible(members, peaks, affinity)]
-    slots = np.full((len(clusters), len(KEYPOINTS)), -1)
-    for person, members in enumerate(clusters):
-        slots[person, peaks.kind[members]] = members
-    _repair(slots, peaks.kind, affinity)
+    clusters = [np.array(members) for members in _agglomerate(peaks.kind, affinity)]
+    people = [_plausible(members, peaks, affinity) for members in clusters]
+    slots = np.full((sum(people), len(KEYPOINTS)), -1)
+    for slot, members in zip(slots, itertools.compress(clusters, people), strict=True):
+        slot[peaks.kind[members]] = members
+    fragments = [members for members, person in zip(clusters, people, strict=True) if not person]
+    if len(slots):
+        _place(slots, fragments, peaks.kind, affinity)
+        _exchange(slots, affinity)
     return [slot for slot in slots if _plausible(slot[slot >= 0], peaks, affinity)]
 
 
-def _plausible(members: list[int] | np.ndarray, peaks: Peaks, affinity: np.ndarray) -> bool:
+def _plausible(members: np.ndarray, peaks: Peaks, affinity: np.ndarray) -> bool:
     if len(members) < MIN_JOINTS:
         return False
     # Each limb counts once: half the sum of a symmetric matrix.
@@ -271,31 +289,57 @@ def _tree_limbs(a: int, b: int) -> int:
     return sum((near & b).bit_count() for kind, near in enumerate(_TREE_NEIGHBOURS) if a >> kind & 1)
 
 
-def _repair(slots: np.ndarray, kind: np.ndarray, affinity: np.ndarray) -> None:
-    """Move single joints, in place, to people they fit better than where they are and better than who sits there.
+def _place(slots: np.ndarray, fragments: list[np.ndarray], kind: np.ndarray, affinity: np.ndarray) -> None:
+    """Give clusters that are no people to people, best gain first, where they are worth more than what sits there.
 
-    Clustering decides on early, partial clusters; here every joint is judged against the finished people.
+    Clustering decides on early, partial clusters; here a fragment is judged against finished people: by its affinity to
+    the person and inside itself, less that of the joints it displaces.
+
+    Args:
+        slots: (P, 18) candidates of each person's joints, -1 where absent; changed.
+        fragments: candidates of each fragment; changed.
+        kind: (N,) joint type of each candidate.
+        affinity: (N, N).
     """
-    if len(slots) == 0:
-        return
-    joints = np.arange(len(kind))
-    for _ in range(2 * len(kind)):
-        member = np.zeros((len(kind) + 1, len(slots)))
-        owner = np.full(len(kind) + 1, -1)
-        for person, slot in enumerate(slots):
-            member[slot, person] = 1
-            owner[slot] = person
-        member, owner = member[:-1], owner[:-1]  # the last row took the empty slots, index -1
+    for _ in range(len(kind)):
+        person, joint = np.nonzero(slots >= 0)
+        member = np.zeros((len(kind), len(slots)))
+        member[slots[person, joint], person] = 1
         fit = affinity @ member
-        held = slots[:, kind].T
-        own = np.where(owner >= 0, fit[joints, owner], 0.0)
-        sitting = np.where(held >= 0, fit[held, np.arange(len(slots))], 0.0)
-        gain = fit - np.maximum(own[:, None], sitting) - _SWAP_GAIN
-        gain[owner >= 0, owner[owner >= 0]] = 0.0
-        gain[fit < MIN_AFFINITY] = 0.0
-        joint, person = np.unravel_index(np.argmax(gain), gain.shape)
-        if gain[joint, person] <= 0:
+        best, gain = None, _SWAP_GAIN
+        for number, piece in enumerate(fragments):
+            inside = 0.5 * affinity[np.ix_(piece, piece)].sum()
+            for other in np.nonzero(fit[piece].sum(axis=0) >= MIN_AFFINITY)[0]:
+                displaced = slots[other, kind[piece]]
+                displaced = displaced[displaced >= 0]
+                lost = fit[displaced, other].sum() - 0.5 * affinity[np.ix_(displaced, displaced)].sum()
+                gained = fit[piece, other].sum() - affinity[np.ix_(piece, displaced)].sum()
+                if gained >= MIN_AFFINITY and gained + inside - lost > gain:
+                    best, gain = (number, other, displaced), gained + inside - lost
+        if best is None:
             return
-        if owner[joint] >= 0:
-            slots[owner[joint], kind[joint]] = -1
-        slots[person, kind[joint]] = joint
+        number, other, displaced = best
+        piece = fragments.pop(number)
+        slots[other, kind[piece]] = piece
+        if len(displaced):
+            fragments.append(displaced)
+
+
+def _exchange(slots: np.ndarray, affinity: np.ndarray) -> None:
+    """Swap branches (an arm, a foot, a head …) between two people, in place, while that raises their affinity."""
+    # Index -1, an absent joint, is the last row and column: affinity to nothing.
+    padded = np.pad(affinity, (0, 1))
+    everyone = np.arange(len(slots))
+    for _ in range(2 * len(slots)):
+        changed = False
+        for branch, rest in _BRANCHES:
+            # [p, q]: person p's rest with person q's branch.
+            fit = padded[slots[:, rest][:, None, :, None], slots[:, branch][None, :, None, :]].sum(axis=(2, 3))
+            own = fit[everyone, everyone]
+            gain = fit + fit.T - own[:, None] - own
+            a, b = np.unravel_index(np.argmax(gain), gain.shape)
+            if gain[a, b] > _EXCHANGE_GAIN:
+                slots[np.ix_([a, b], branch)] = slots[np.ix_([b, a], branch)]
+                changed = True
+        if not changed:
+            return

@@ -80,6 +80,8 @@ class MediaPipePose:
                 min_detection_confidence=_MIN_CONFIDENCE,
                 min_tracking_confidence=_MIN_CONFIDENCE,
             )
+            # Its networks are built, and write their notices, with the first image.
+            self._pose.process(np.zeros((64, 64, 3), np.uint8))
         self._found_someone = False
 
     def detect(self, images: Sequence[np.ndarray]) -> list[People]:
@@ -87,7 +89,7 @@ class MediaPipePose:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: np.ndarray) -> People:
-        # Each of its networks writes its notices when it first runs, the last one when it first finds a person.
+        # The last notice comes with the first person.
         with nullcontext() if self._found_someone else _quiet():
             landmarks = self._pose.process(np.ascontiguousarray(image)).pose_landmarks
         if landmarks is None:

@@ -134,10 +134,13 @@ class PoseNetwork(nn.Module):
         Returns:
             Heatmaps (N, 19, H/8, W/8) and part-affinity maps (N, 38, H/8, W/8), float32.
         """
-        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        return self.maps(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
+
+    def maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Heatmaps and part-affinity maps, as in `forward`, of normalised images (N, 3, H, W)."""
         features = self.context(self.backbone(self.stem(x)))
-        maps = self.initial(self.trunk(features))
-        affinity, heat = self.final(self.refinement(torch.cat((*maps, features), dim=1)))
+        first = self.initial(self.trunk(features))
+        affinity, heat = self.final(self.refinement(torch.cat((*first, features), dim=1)))
         return heat, affinity
 
     def convolutions(self) -> list[nn.Conv2d]:

@@ -9,6 +9,7 @@ from vp3d.detect.network import AFFINITY_MAPS, HEATMAPS, KEYPOINTS, STRIDE
 
 SIGMA_PX = 7.0
 THICKNESS_PX = 8.0
+_MARGIN_PX = 1.5 * STRIDE  # peaks in the outermost cells are decoded to the cell only
 
 # A standing person of height 1 seen from the front, (u, v) of every key-point; the pelvis is the origin.
 _TORSO = {
@@ -42,7 +43,7 @@ def random_scene(rng: np.random.Generator, count: int, width: int = 640, height:
     people: list[np.ndarray] = []
     for _ in range(100_000):
         person = random_person(rng, rng.uniform(90, 180))
-        low, high = -person.min(0) + 4, np.array((width, height)) - 4 - person.max(0)
+        low, high = _MARGIN_PX - person.min(0), np.array((width, height)) - _MARGIN_PX - person.max(0)
         if (low > high).any():
             continue
         person = person + rng.uniform(low, high)
