@@ -118,8 +118,12 @@ class Server:
             if self.phase is Phase.CONNECTING:
                 self._finish_connecting()
             if self.phase in (Phase.GREETING, Phase.READY):
+                over = self._process.poll() is not None
                 self._flush()
                 self._read()
+                # a child of the server may still hold the connection open
+                if over and not self._received:
+                    self._lose(None)
             if self.phase is Phase.GREETING and self._received:
                 self._greet(self._received.popleft())
         except protocol.ProtocolError as error:

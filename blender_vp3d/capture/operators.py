@@ -137,6 +137,11 @@ class VP3D_OT_apply_take(bpy.types.Operator):
             applied = apply_take(context, takes.load(path), path, people, frame_start=self.frame_start)
         except takes.TakeError as error:
             return _refuse(self, str(error))
+        for other in context.selected_objects:
+            other.select_set(False)
+        for person in applied.people:
+            person.select_set(True)
+        context.view_layer.objects.active = applied.people[0]
         if self.look_through and context.region_data:
             context.region_data.view_perspective = "CAMERA"
         for warning in applied.warnings:

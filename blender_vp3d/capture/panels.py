@@ -76,7 +76,7 @@ class VP3D_UL_people(bpy.types.UIList):
         row.label(text=f"Person {item.number}")
         right = row.row()
         right.alignment = "RIGHT"
-        right.label(text=f"{item.frames} frames  ·  {item.confidence:.0%}")
+        right.label(text=f"{item.frames} frames  ·  {item.confidence:.0%} sure")
 
 
 class VP3D_PT_take(_Sidebar, bpy.types.Panel):
@@ -89,19 +89,33 @@ class VP3D_PT_take(_Sidebar, bpy.types.Panel):
         layout, result = self.layout, context.window_manager.vp3d
         if result.take:
             layout.label(text=Path(result.take).stem, icon="ACTION")
-            layout.template_list("VP3D_UL_people", "", result, "people", result, "active", rows=3, maxrows=8)
-            notes = layout.column(align=True)
-            for text, icon in ((result.detector, "VIEWZOOM"), (result.lens, "CAMERA_DATA")):
-                if text:
-                    paragraph(notes, context, text, icon)
-            for warning in result.warnings.splitlines():
-                paragraph(notes, context, warning, "ERROR")
+            layout.template_list("VP3D_UL_people", "", result, "people", result, "active", rows=2, maxrows=8)
             row = layout.row()
             row.scale_y = 1.5
             row.operator("vp3d.apply_take", icon="IMPORT")
         row = layout.row(align=True)
         row.operator("vp3d.import_take", text="Import…", icon="FILE_FOLDER")
         row.operator("vp3d.save_take", text="Save…", icon="FILE_TICK")
+
+
+class VP3D_PT_notes(_Sidebar, bpy.types.Panel):
+    """What is worth knowing of a take."""
+
+    bl_label = "Notes"
+    bl_parent_id = "VP3D_PT_take"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a take."""
+        return bool(context.window_manager.vp3d.take)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw warnings, lens and detector."""
+        result = context.window_manager.vp3d
+        warnings = [(warning, "ERROR") for warning in result.warnings.splitlines() if warning != result.lens]
+        for text, icon in (*warnings, (result.lens, "CAMERA_DATA"), (result.detector, "VIEWZOOM")):
+            if text:
+                paragraph(self.layout, context, text, icon)
 
 
 def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
@@ -144,5 +158,5 @@ def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: J
     row.operator("vp3d.open_log", icon="TEXT")
 
 
-classes = (VP3D_PT_capture, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take)
+classes = (VP3D_PT_capture, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take, VP3D_PT_notes)
 register, unregister = bpy.utils.register_classes_factory(classes)

@@ -11,6 +11,7 @@ STAGES = {
     "track": "Following people",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
+    "preview": "Drawing the preview",
 }
 """The server's stages in plain words."""
 

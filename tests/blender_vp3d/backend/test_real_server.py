@@ -46,7 +46,7 @@ def session():
 
 def begin(session, environment, clip, **options):
     session._may_start_at = 0.0
-    job = Job(clip, environment.home / "take.vp3d", {"people": "main", "end": 40, "detail": "fast", **options})
+    job = Job(clip, environment.home / "take.vp3d", {"people": "main", "end": 24, "detail": "fast", **options})
     session.start(job, environment)
     return job
 

@@ -198,6 +198,7 @@ def test_a_lost_server_is_told_in_the_panel_and_in_the_report(clip, monkeypatch)
 def test_panels_in_every_state_of_a_job(clip, state):
     running.session.job = Job(clip, clip, {}, state=state, message="It failed.", hint="Try again.")
     drawn = draw(panels.VP3D_PT_capture) + draw(panels.VP3D_PT_advanced) + draw(panels.VP3D_PT_take)
+    drawn += draw(panels.VP3D_PT_notes)
     assert ("vp3d.cancel" in drawn) == running.session.job.active
     assert ("vp3d.capture" in drawn) != running.session.job.active
     assert ("It failed." in drawn) == (state is JobState.FAILED)
@@ -222,8 +223,8 @@ def test_import_lists_the_people(tmp_path):
     assert bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d")) == {"FINISHED"}
     result = bpy.context.window_manager.vp3d
     assert [(row.number, row.frames, round(row.confidence, 3)) for row in result.people] == [(1, 30, 0.9), (2, 15, 0.9)]
-    drawn = " ".join(draw(panels.VP3D_PT_take))
-    for words in ("Person 2", "15 frames  ·  90%", "MediaPipe.", "A guess.", "Careful, and more."):
+    drawn = " ".join(draw(panels.VP3D_PT_take) + draw(panels.VP3D_PT_notes))
+    for words in ("Person 2", "15 frames  ·  90% sure", "MediaPipe.", "A guess.", "Careful, and more."):
         assert words in drawn
 
 
