@@ -21,7 +21,7 @@ class Environment:
         test_requirements: the file with what its tests need.
         modules: imported as the self-test, after which it counts as ready.
         download_mb: size of its packages as downloaded, and `disk_mb` as installed, measured on Linux x86-64 with
-            the CPU build of torch.
+            the CPU build of torch; `test_download_mb` is what its tests need on top.
         tests: paths of the tests that run in it, relative to the repository.
     """
 
@@ -33,6 +33,7 @@ class Environment:
     modules: tuple[str, ...]
     download_mb: int
     disk_mb: int
+    test_download_mb: int
     tests: tuple[str, ...]
 
     @property
@@ -50,6 +51,7 @@ SERVER = Environment(
     modules=("torch", "openvino", "av", "cv2", "scipy", "safetensors", "typer", "platformdirs", "vp3d"),
     download_mb=442,
     disk_mb=1700,
+    test_download_mb=13,
     tests=("tests/server", "tests/install", "tests/test_common.py"),
 )
 
@@ -69,6 +71,7 @@ def _blender(version: str, python: tuple[int, int], download_mb: int, disk_mb: i
         modules=("bpy",),
         download_mb=download_mb,
         disk_mb=disk_mb,
+        test_download_mb=2,
         tests=("tests/blender_vp3d",),
     )
 

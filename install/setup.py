@@ -24,6 +24,10 @@ from install.home import INCOMPLETE, READY, Home, writing
 from install.interpreters import find_python
 from install.reporting import Reporter
 
+# What pip prints for a package from an index, one that is there already, and one from a folder; and for its archive.
+_PACKAGE = re.compile(r"(?:Collecting |Requirement already satisfied: |Processing \S*[/\\])([\w.]+)")
+_ARCHIVE_SIZE = re.compile(r"\s+(?:Downloading|Using cached) \S+ \((.+)\)")
+
 
 def ensure(home: Home, environments: Sequence[Environment], reporter: Reporter, tests: bool = False) -> None:
     """Make every environment that is not ready, with what its tests need if `tests`.
@@ -34,7 +38,7 @@ def ensure(home: Home, environments: Sequence[Environment], reporter: Reporter, 
     bare = [e for e in environments if tests and (e in wanted or home.entry(e).get("tests") != _key(_test_files(e)))]
     if wanted or bare:
         with home.locked():
-            _announce(home, wanted, reporter)
+            _announce(home, wanted, bare, reporter)
             for environment in wanted:
                 _Build(home, environment, reporter).make()
             for environment in bare:
@@ -124,10 +128,10 @@ class _Build:
 
         def follow(line: str) -> None:
             nonlocal done, current
-            if found := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
+            if found := _PACKAGE.match(line):
                 current = found[1]
                 done += 1
-            elif found := re.match(r"\s+(?:Downloading|Using cached) \S+ \((.+)\)", line):
+            elif found := _ARCHIVE_SIZE.match(line):
                 current += f" ({found[1]})"
             elif line.startswith("Installing collected packages"):
                 current = "unpacking"
@@ -135,6 +139,7 @@ class _Build:
                 return
             self._reporter.progress(stage, min(done, total), total, current)
 
+        self._reporter.progress(stage, 0, total)
         # Large packages are unpacked beside the environment: /tmp may be small, and this disk's space is checked.
         with writing(self._home.path), tempfile.TemporaryDirectory(dir=self._home.path, prefix="pip-") as folder:
             pip = [self._home.python(self._environment), "-I", "-m", "pip", "install"]
@@ -171,16 +176,17 @@ class _Build:
             raise explain(output, status, doing, self._log)
 
 
-def _announce(home: Home, environments: Sequence[Environment], reporter: Reporter) -> None:
-    if not environments:
-        return
+def _announce(
+    home: Home, environments: Sequence[Environment], with_tests: Sequence[Environment], reporter: Reporter
+) -> None:
     lines = [f"Setting up in {home.path}"]
     lines += [
         f"  {e.name} ({e.purpose}): downloads {_size(e.download_mb)}, takes {_size(e.disk_mb)} of disk"
         for e in environments
     ]
+    lines += [f"  {e.name}, what its tests need: downloads {_size(e.test_download_mb)}" for e in with_tests]
     reporter.say("\n".join([*lines, "  Packages that pip has in its cache are not downloaded again."]))
-    _check_space(home, sum(e.disk_mb for e in environments) + max(e.download_mb for e in environments))
+    _check_space(home, sum(e.disk_mb for e in environments) + max((e.download_mb for e in environments), default=0))
 
 
 def _check_space(home: Home, need_mb: int) -> None:

@@ -1,0 +1,59 @@
+"""What pip, venv and the loader print becomes one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from install.errors import explain
+from install.libraries import PACKAGES
+
+LOG = Path("install.log")
+
+
+@pytest.mark.parametrize(
+    ("output", "message", "hint"),
+    [
+        ("OSError: [Errno 28] No space left on device: 'libtorch_cpu.so'", "The disk is full.", "--prefix"),
+        ("Error: ... ensurepip is not available. On Debian ...", "This Python lacks its venv module.", "python3-venv"),
+        ("/usr/bin/python3: No module named venv", "This Python lacks its venv module.", "python3-venv"),
+        (
+            "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]')) - skipping\n"
+            "ERROR: No matching distribution found for torch==2.13.0",
+            "The package index shows a certificate that this Python does not trust.",
+            "PIP_CERT",
+        ),
+        (
+            "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError'\n"
+            "ERROR: No matching distribution found for torch==2.13.0",
+            "The package index could not be reached.",
+            "network",
+        ),
+        ("ProxyError('Cannot connect to proxy.', OSError('407'))", "The proxy refused", "HTTPS_PROXY"),
+        ("ERROR: No matching distribution found for bpy==5.0.1", "The package index has no bpy==5.0.1", "Python"),
+        ("OSError: [Errno 30] Read-only file system: '/x'", "The folder cannot be written to.", "--prefix"),
+        (
+            "ImportError: libXrender.so.1: cannot open shared object file: No such file",
+            "The system library libXrender.so.1 is missing.",
+            "apt-get install libxrender1",
+        ),
+        ("ImportError: libodd.so.3: cannot open shared object file", "libodd.so.3", "the package with libodd.so.3"),
+    ],
+)
+def test_known_failures(output: str, message: str, hint: str) -> None:
+    error = explain(output, 1, "Installing packages", LOG)
+    assert message in error.message
+    assert hint in error.hint
+    assert error.log == LOG
+
+
+def test_anything_else_names_the_step_and_the_log() -> None:
+    error = explain("odd", 7, "Installing packages", LOG)
+    assert error.message == "Installing packages failed with status 7."
+    assert error.log == LOG
+    assert "memory" in explain("", -9, "Installing packages", LOG).message
+
+
+def test_every_known_library_has_a_package() -> None:
+    for library in PACKAGES:
+        error = explain(f"ImportError: {library}: cannot open shared object file", 1, "The self-test", LOG)
+        assert error.hint.endswith(f"apt-get install {PACKAGES[library]}")

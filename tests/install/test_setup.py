@@ -1,0 +1,99 @@
+"""Environments are made by the real venv and pip, from a folder of packages instead of an index."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from install.environments import REPOSITORY, SERVER
+from install.errors import InstallError
+from install.home import Home
+from install.setup import _link_server, ensure, is_ready, remove
+
+
+def imported(home: Home, environment, expression: str) -> str:
+    command = [home.python(environment), "-I", "-c", f"import tiny; print({expression})"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_made_once_and_then_found(home, small, transcript) -> None:
+    environment = small()
+    ensure(home, [environment], transcript)
+    assert imported(home, environment, "tiny.version") == "1.0"
+    assert home.entry(environment)["state"] == "ready"
+    assert "downloads 1 MB, takes 30 MB" in transcript.text
+    assert "packages: 1 of 1" in transcript.text
+    said = transcript.text
+
+    started = time.monotonic()
+    ensure(home, [environment], transcript)
+    assert time.monotonic() - started < 0.5
+    assert transcript.text == said
+
+    ensure(home, [environment], transcript, tests=True)
+    assert imported(home, environment, "tiny.version") == "2.0"
+    assert is_ready(home, environment)
+
+    remove(home, [environment], transcript)
+    assert not home.folder(environment).exists()
+    assert home.entries() == {}
+
+
+def test_a_failed_step_is_undone_and_the_next_run_starts_again(home, small, transcript) -> None:
+    with pytest.raises(InstallError, match="The self-test failed") as raised:
+        ensure(home, [small(module="enormous")], transcript)
+    assert "No module named 'enormous'" in raised.value.log.read_text("utf-8")
+    assert not home.folder(small()).exists()
+    assert home.entry(small())["state"] == "incomplete"
+    assert list(home.path.glob("pip-*")) == []
+
+    environment = small()
+    home.folder(environment).mkdir()
+    (home.folder(environment) / "left over by a killed run").touch()
+    ensure(home, [environment], transcript)
+    assert is_ready(home, environment)
+    assert not (home.folder(environment) / "left over by a killed run").exists()
+    assert not is_ready(home, small("tiny==2.0")), "other requirements ask for another environment"
+
+
+def test_too_little_space_is_seen_before_anything_is_made(home, small, transcript) -> None:
+    with pytest.raises(InstallError, match=r"1000000\.0 GB of disk are needed"):
+        ensure(home, [small(disk_mb=1_000_000_000)], transcript)
+    assert not home.folder(small()).exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, small, transcript) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InstallError, match=r"The folder .*file.home cannot be written to \(not a directory\)"):
+        ensure(Home(tmp_path / "file/home"), [small()], transcript)
+
+
+def test_one_installer_at_a_time(home, small, transcript) -> None:
+    with home.locked(), pytest.raises(InstallError, match="Another installation is at work"):
+        ensure(home, [small()], transcript)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"small": "ready"}', '{"small": {"state": "ready"}}'])
+def test_a_damaged_state_file_counts_as_nothing_installed(home, small, text: str) -> None:
+    home.path.mkdir()
+    (home.path / "install.json").write_text(text)
+    assert not is_ready(home, small())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes the environment's folder by hand as POSIX has it")
+def test_the_environment_finds_the_server_from_any_folder(home, tmp_path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home.folder(SERVER)], check=True)
+    _link_server(home)
+    program = "import vp3d; print(vp3d.__file__)"
+    for locale in ("C", "C.UTF-8"):
+        done = subprocess.run(
+            [home.python(SERVER), "-I", "-c", program],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"LC_ALL": locale},
+        )
+        assert Path(done.stdout.strip()) == REPOSITORY / "server/vp3d/__init__.py", done.stderr
