@@ -16,6 +16,7 @@ from pathlib import Path
 import bpy
 
 from . import picture
+from .common import armature
 from .common import take as takes
 from .skeleton import Applied, apply_take
 
@@ -47,12 +48,18 @@ def render(take: takes.Take, applied: Applied, folder: Path, width: int, progres
 
     The scene is no longer fit to be saved afterwards.
     """
-    scene = bpy.context.scene
-    picture.set_stage(scene, applied.people, width)
-    numbers = take.frames.tolist()
-    frames = [(number, _FRAME_START + number) for number in numbers]
-    for done, _ in enumerate(picture.render(scene, folder, frames), 1):
-        progress("render", done, len(frames))
+    scene, people = (
+        bpy.context.scene,
+        [take.person_ids.tolist().index(person["vp3d_person"]) for person in applied.people],
+    )
+    shapes = picture.set_stage(scene, applied.people, width)
+    times = take.frames / float(take.fps)
+    seen = [armature.keyed(take.joints3d[i], times) for i in people]
+    for done, (number, *visible) in enumerate(zip(take.frames.tolist(), *seen, strict=True), 1):
+        for shape, show in zip(shapes, visible, strict=True):
+            shape.hide_render = not show
+        picture.render(scene, _FRAME_START + number, folder / f"{number:06d}.png")
+        progress("render", done, len(take.frames))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ Bones get simple solid shapes for it. One hard sun and a shade by the slope of t
 samples, which smooth the edges, are enough.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import bpy
@@ -14,7 +14,10 @@ from mathutils import Matrix
 from .common.armature import BONES
 from .skeleton.person import COLOURS
 
-_SAMPLES = 4
+Colour = Callable[[bpy.types.NodeTree], bpy.types.NodeSocket]
+"""Adds the nodes of a colour to a material and returns their output."""
+
+_SAMPLES = 3
 _RADII = {
     "hips": 0.105, "spine": 0.1, "chest": 0.11, "neck": 0.045, "head": 0.085, "shoulder": 0.05, "upper_arm": 0.045,
     "forearm": 0.038, "hand": 0.03, "thigh": 0.075, "shin": 0.052, "foot": 0.042, "toe": 0.035,
@@ -26,21 +29,27 @@ _FLOOR_COLOURS = ((0.30, 0.31, 0.33), (0.34, 0.35, 0.37))
 _SKY = (0.52, 0.56, 0.62)
 
 
-def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width: int) -> None:
-    """Give every bone a shape and the scene a floor, a sun and fast settings; pictures will be `width` px wide."""
+def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width: int) -> list[bpy.types.Collection]:
+    """Give every bone a shape and the scene a floor, a sun and fast settings; pictures will be `width` px wide.
+
+    Returns a collection of shapes for each person, to hide whoever is out of sight.
+    """
     materials = {side: _material(f"bone {side}", _plain(colour)) for side, colour in COLOURS.items()}
+    shapes = []
     for person in people:
+        shapes.append(bpy.data.collections.new(person.name))
+        scene.collection.children.link(shapes[-1])
         for bone in BONES:
-            _add_shape(scene, person, bone.name, materials[bone.side])
+            _add_shape(shapes[-1], person, bone.name, materials[bone.side])
     floor = bpy.data.meshes.new("floor")
     corners = [(x * _FLOOR, y * _FLOOR, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     floor.from_pydata(corners, [], [(0, 1, 2, 3)])
     floor.materials.append(_material("floor", _checker))
-    _link(scene, "floor", floor)
+    _link(scene.collection, "floor", floor)
 
     sun = bpy.data.lights.new("sun", "SUN")
-    sun.energy, sun.angle = 2.0, 0.0
-    lamp = _link(scene, "sun", sun)
+    sun.energy, sun.angle = 1.6, 0.0
+    lamp = _link(scene.collection, "sun", sun)
     lamp.rotation_euler = (np.radians(35), np.radians(20), 0)
     world = scene.world = bpy.data.worlds.new("sky")
     world.use_nodes = True
@@ -57,26 +66,26 @@ def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width:
     cycles.device, cycles.samples, cycles.max_bounces = "CPU", _SAMPLES, 0
     cycles.use_adaptive_sampling = cycles.use_denoising = False
     world.cycles.sampling_method = "NONE"
+    return shapes
 
 
-def render(scene: bpy.types.Scene, folder: Path, frames: Iterable[tuple[int, int]]) -> Iterator[Path]:
-    """Render scene frames into `folder`, named by number: `frames` holds (number, scene frame)."""
-    for number, frame in frames:
-        scene.frame_set(frame)
-        path = folder / f"{number:06d}.png"
-        scene.render.filepath = str(path)
-        bpy.ops.render.render(write_still=True)
-        yield path
+def render(scene: bpy.types.Scene, frame: int, path: Path) -> None:
+    """Render one frame into a PNG."""
+    scene.frame_set(frame)
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
 
 
-def _add_shape(scene: bpy.types.Scene, person: bpy.types.Object, bone: str, material: bpy.types.Material) -> None:
+def _add_shape(
+    collection: bpy.types.Collection, person: bpy.types.Object, bone: str, material: bpy.types.Material
+) -> None:
     length = person.data.bones[bone].length
     radius = _RADII[bone.removesuffix(".L").removesuffix(".R")] * min(1.0, 0.6 + length)
     mesh = bpy.data.meshes.new(bone)
     mesh.from_pydata(*_capsule(length, radius))
     mesh.shade_smooth()
     mesh.materials.append(material)
-    shape = _link(scene, bone, mesh)
+    shape = _link(collection, bone, mesh)
     shape.parent, shape.parent_type, shape.parent_bone = person, "BONE", bone
     shape.matrix_parent_inverse = Matrix.Translation((0, -length, 0))  # children of a bone start at its tail
 
@@ -99,7 +108,7 @@ def _capsule(length: float, radius: float) -> tuple[list, list, list]:
     return vertices.tolist(), [], faces
 
 
-def _material(name, colour) -> bpy.types.Material:
+def _material(name: str, colour: Colour) -> bpy.types.Material:
     """Diffuse in the sun, plus a glow that is stronger where the surface looks up."""
     material = bpy.data.materials.new(name)
     material.cycles.emission_sampling = "NONE"
@@ -123,7 +132,7 @@ def _material(name, colour) -> bpy.types.Material:
     return material
 
 
-def _plain(colour: tuple[float, float, float]):
+def _plain(colour: tuple[float, float, float]) -> Colour:
     def node(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
         made = tree.nodes.new("ShaderNodeRGB")
         made.outputs[0].default_value = (*colour, 1)
@@ -145,7 +154,7 @@ def _checker(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     return checker.outputs["Color"]
 
 
-def _link(scene: bpy.types.Scene, name: str, data: bpy.types.ID) -> bpy.types.Object:
+def _link(collection: bpy.types.Collection, name: str, data: bpy.types.ID) -> bpy.types.Object:
     made = bpy.data.objects.new(name, data)
-    scene.collection.objects.link(made)
+    collection.objects.link(made)
     return made

@@ -17,12 +17,17 @@ from .skeletons import H36M_17
 
 _LEFT, _FORWARD, _UP = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, 1.0])
 
-# The nose lies in front of the neck's axis and the top of the head behind it, so an upright person's "neck" and "head"
-# bones are not vertical. Stated as rest directions, standing upright is near the rest pose.
-_NECK = np.array([0, -np.sin(np.radians(35)), np.cos(np.radians(35))])
-_HEAD = np.array([0, np.sin(np.radians(15)), np.cos(np.radians(15))])
-_CLAVICLE = np.array([np.cos(np.radians(10)), 0, -np.sin(np.radians(10))])
-_FOOT = np.array([0, -np.cos(np.radians(22)), -np.sin(np.radians(22))])
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+# The joint "neck" lies in front of the spine's line, at the height of the nose, and the shoulders below the thorax:
+# these are the directions in an upright person, so that standing upright is near the rest pose.
+_NECK, _HEAD = _unit(np.array([0, -0.030, 0.102])), _unit(np.array([0, 0.020, 0.078]))
+_CLAVICLE = _unit(np.array([0.103, 0, -0.022]))
+_ANKLE_HEIGHT, _BALL_AHEAD = 0.20, 0.37  # of the shin (Winter, Biomechanics)
+_FOOT = np.array([0, -_BALL_AHEAD, -_ANKLE_HEIGHT])
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ _SIDE = (
     Bone("hand", "forearm", "wrist", "fingers", _LEFT, -_UP),
     Bone("thigh", "hips", "hip", "knee", -_UP, _LEFT),
     Bone("shin", "thigh", "knee", "ankle", -_UP, _LEFT),
-    Bone("foot", "shin", "ankle", "ball", _FOOT, _LEFT),
+    Bone("foot", "shin", "ankle", "ball", _unit(_FOOT), _LEFT),
     Bone("toe", "foot", "ball", "toe", _FORWARD, _LEFT),
 )
 _SHARED = {"hips", "spine", "chest", "thorax"}
@@ -86,9 +91,13 @@ def _sided(bone: Bone, side: str) -> Bone:
 BONES = (*_MIDDLE, *(_sided(bone, side) for side in ("left", "right") for bone in _SIDE))
 """The skeleton, parents before children."""
 
-# Bones that no joint measures: length as a share of another bone's (Winter, Biomechanics, segment lengths by stature).
-_SHARES = {"hips": ("spine", 0.5), "hand": ("forearm", 0.55), "foot": ("shin", 0.42), "toe": ("shin", 0.15)}
-_ANKLE_HEIGHT = 0.16  # of the shin
+# Bones that no joint measures: length as a share of another bone's.
+_SHARES = {
+    "hips": ("spine", 0.5),
+    "hand": ("forearm", 0.55),
+    "foot": ("shin", float(np.hypot(_BALL_AHEAD, _ANKLE_HEIGHT))),
+    "toe": ("shin", 0.15),
+}
 
 
 @dataclass(frozen=True)
@@ -100,10 +109,14 @@ class _Limb:
     bends: float  # +1 where flexion turns about +hinge, -1 where about -hinge
     pole: np.ndarray | None  # opposite of where the upper bone can never point; None: opposite of its rest direction
     reach_deg: float  # rolls farther than this from the carried one are a limb bent the wrong way by noise
+    seen_deg: tuple[float, float] = (10, 25)  # bend below which its plane is noise, and above which it alone decides
+    smoothing: float = 0.05  # s, of a measured roll
+    carried: float = 6e-4  # weight of the carried roll against a measured one: 2 s bring a straight limb back to it
 
 
 _LIMBS = (
-    _Limb("neck", "head", -1, None, 80),
+    # 4 cm between nose and spine's line tell where the head looks: little, so it is believed by half and over time.
+    _Limb("neck", "head", -1, None, 80, (5, 30), 0.2, 0.5),
     *(
         limb
         for letter, sign in (("L", 1.0), ("R", -1.0))
@@ -114,9 +127,6 @@ _LIMBS = (
     ),
 )
 
-_BEND_SEEN_DEG = (10.0, 25.0)  # below: the bend plane is noise; above: it alone decides
-_ROLL_TIME = 0.05  # s, smoothing of a measured roll
-_REST_TIME = 2.0  # s, in which an unmeasured roll goes back to the carried one
 _CONTACT_TIME = 0.08  # s, over which a foot goes level
 _PLANTED_TIME = 1.0  # s, over which a standing foot's yaw is one
 SHORT_GAP = 0.5  # s, longest gap that is interpolated
@@ -179,13 +189,23 @@ def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion
         ValueError: when no frame has all joints.
     """
     joints, times = np.asarray(joints, np.float64), np.asarray(times, np.float64)
-    present = np.isfinite(joints).all((1, 2))
+    present = _present(joints)
     if not present.any():
         raise ValueError("no frame has all joints")
-    joints = _fill(joints, present, times)
     rest = fit_rest(joints[present])
-    matrices = _orient(rest, joints, np.nan_to_num(contacts), times)
-    return Motion(rest, joints[:, 0], _local_rotations(rest, matrices), present | _short_gaps(present, times))
+    filled = _fill(joints, present, times)
+    matrices = _orient(rest, filled, np.nan_to_num(contacts), times)
+    return Motion(rest, filled[:, 0], _local_rotations(rest, matrices), keyed(joints, times))
+
+
+def keyed(joints: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Frames (T,) bool with a pose, or between two such at most `SHORT_GAP` apart; arguments as for `solve`."""
+    present = _present(joints)
+    seen = times[present]
+    after = np.searchsorted(seen, times)
+    inside = (after > 0) & (after < len(seen))
+    gap = np.diff(seen, append=np.inf)[np.clip(after - 1, 0, None)] if len(seen) else np.full(len(times), np.inf)
+    return present | (inside & (gap <= SHORT_GAP))
 
 
 def fit_rest(joints: np.ndarray) -> Rest:
@@ -349,9 +369,9 @@ def _roll(swung: np.ndarray, limb: _Limb, lower: np.ndarray, times: np.ndarray) 
     sine = np.linalg.norm(normal, axis=-1)
     bend = np.degrees(np.arctan2(sine, (swung[..., 1] * lower).sum(-1)))
     seen = ((normal * swung[..., 0]).sum(-1) - 1j * (normal * swung[..., 2]).sum(-1)) / np.maximum(sine, 1e-12)
-    weight = _step(bend, *_BEND_SEEN_DEG) * (1 - _step(np.degrees(np.abs(np.angle(seen))), limb.reach_deg, 180))
-    trust = (_ROLL_TIME / _REST_TIME) ** 2
-    angle = np.angle(_smooth((weight * seen + trust) / (weight + trust), weight + trust, _ROLL_TIME, times))
+    weight = _step(bend, *limb.seen_deg) * (1 - _step(np.degrees(np.abs(np.angle(seen))), limb.reach_deg, 180))
+    wanted = (weight * seen + limb.carried) / (weight + limb.carried)
+    angle = np.angle(_smooth(wanted, weight + limb.carried, limb.smoothing, times))
     c, s, o = np.cos(angle), np.sin(angle), np.zeros_like(angle)
     turn = np.stack([np.stack(row, -1) for row in ((c, o, s), (o, o + 1, o), (-s, o, c))], -2)
     return swung @ turn
@@ -419,13 +439,8 @@ def _fill(joints: np.ndarray, present: np.ndarray, times: np.ndarray) -> np.ndar
     return np.stack(filled, axis=1).reshape(joints.shape)
 
 
-def _short_gaps(present: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Frames between two present ones that lie at most `SHORT_GAP` apart."""
-    seen = times[present]
-    after = np.searchsorted(seen, times)
-    inside = (after > 0) & (after < len(seen))
-    after = np.clip(after, 1, max(len(seen) - 1, 1))
-    return inside & (seen[np.minimum(after, len(seen) - 1)] - seen[after - 1] <= SHORT_GAP)
+def _present(joints: np.ndarray) -> np.ndarray:
+    return np.isfinite(joints).all((1, 2))
 
 
 def _frame(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -451,7 +466,3 @@ def _arc(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
