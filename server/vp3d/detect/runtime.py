@@ -6,7 +6,7 @@ import numpy as np
 import openvino
 import torch
 
-from vp3d.detect.network import PoseNetwork
+from vp3d.detect.network import STRIDE, PoseNetwork
 from vp3d.errors import UserError
 
 Maps = tuple[np.ndarray, np.ndarray]
@@ -55,7 +55,10 @@ class OpenVinoRuntime:
     batch_size = 8
 
     def __init__(self, network: PoseNetwork) -> None:
-        self._model = openvino.convert_model(network, example_input=torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+        # Traced here because OpenVINO's own tracing runs the network several times more, to check a network without
+        # branches; that would triple the time to start.
+        example = torch.zeros(1, 4 * STRIDE, 4 * STRIDE, 3, dtype=torch.uint8)
+        self._model = openvino.convert_model(torch.jit.trace(network, example, check_trace=False))
         self._core = openvino.Core()
         self._size: tuple[int, int] | None = None
         self._queue: openvino.AsyncInferQueue | None = None

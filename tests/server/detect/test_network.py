@@ -33,7 +33,8 @@ def random_network() -> PoseNetwork:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "network.xml"
-    model = openvino.convert_model(Published(random_network()), example_input=torch.zeros(1, 3, 64, 64))
+    traced = torch.jit.trace(Published(random_network()), torch.zeros(1, 3, 32, 32), check_trace=False)
+    model = openvino.convert_model(traced)
     openvino.save_model(model, path, compress_to_fp16=True)
     return path
 
