@@ -1,9 +1,9 @@
 """One Gauss-Newton step for people in front of one camera: banded in time, with a Schur complement for what is shared.
 
 Unknown per person and frame are all 17 joints in camera axes; shared are the up vector, the focal length and, per
-person, the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection does not
-depend on a person's size, so no residual in metres can shrink anyone. Triggs et al., "Bundle Adjustment - A Modern
-Synthesis" (2000), sections 4 to 6.
+person, the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection
+does not depend on a person's size, so no residual in metres can shrink anyone. Triggs et al., "Bundle Adjustment - A
+Modern Synthesis" (2000), sections 4 to 6.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ POSE_KERNEL = 3.0
 """Width of the kernel on it in sigmas: a bone that the lifter got quite wrong yields to the pixels."""
 _GIRDLE = ("spine", "thorax", "neck", "head", "left_shoulder", "right_shoulder")
 BONE_SIGMA = np.array([0.02 if name in _GIRDLE else 0.005 for name in skeleton.NAMES])
-"""m, how much each joint's bone varies in length: backs and shoulder girdles bend between their joints, limbs do not."""
+"""m, how much each joint's bone varies in length: backs and shoulder girdles bend within, limbs do not."""
 FLOOR_SIGMA = 0.03
 """m, height of a planted ankle."""
 STILL_SIGMA = 0.03

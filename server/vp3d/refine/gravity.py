@@ -17,8 +17,9 @@ POSTURE = 0.5
 """s for which one posture, and with it one error of the lifter, lasts."""
 _LEAN_SIGMA = np.radians(5.0)
 """How far one posture's centre of mass is from being above the feet."""
-_BIAS_SIGMA = np.radians(2.0)
-"""What remains however many postures are averaged: a lifter's habit of leaning people."""
+_BIAS_SIGMA = np.radians([1.5, 3.0])
+"""What remains in roll and pitch however many postures are averaged: a lifter's habit of leaning people, which pictures
+check across the view but not along it."""
 _KERNEL = np.radians(10.0)
 _KERNELS = np.radians([60.0, 60.0, 40.0, 30.0, 20.0] + [10.0] * 10)
 """Leans beyond this are no standing; a first estimate starts wide, so that a tilted camera does not hide who stands."""
@@ -87,19 +88,6 @@ def balance(poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KER
     return direction, stands / (1 + angle2 / kernel**2) ** 2
 
 
-def balance_information(
-    poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KERNEL
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Information (2, 2) and gradient (2,) on the tangent of `up` from poses (T, 17, 3), and the number of postures."""
-    direction, weight = balance(poses, up, step, kernel)
-    postures = weight.sum() * step / POSTURE
-    if postures < 1e-3:
-        return np.zeros((2, 2)), np.zeros(2), 0.0
-    precision = 1 / (_LEAN_SIGMA**2 / postures + _BIAS_SIGMA**2)
-    residual = -tangent_basis(up) @ (weight @ direction) / weight.sum()
-    return precision * np.eye(2), precision * residual, float(postures)
-
-
 @dataclass(frozen=True)
 class Gravity:
     """What bodies say about gravity: unit `up` (3,) in camera axes, its information (2, 2) 1/rad² on the tangent basis,
@@ -118,13 +106,15 @@ def estimate(people: list[np.ndarray], step: float) -> Gravity:
     """Gravity from all people's poses (T, 17, 3) in camera axes and the prior of a level camera; `step` in s."""
     up = LEVEL
     for kernel in _KERNELS:
+        seen = [balance(poses, up, step, kernel) for poses in people]
+        direction, weight = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+        postures = weight.sum() * step / POSTURE
+        precision = 1 / (_LEAN_SIGMA**2 / max(postures, 1e-6) + _BIAS_SIGMA**2)
+        lean = tangent_basis(up) @ (weight @ direction) / max(weight.sum(), 1e-6)
         information, gradient = level_prior(up)
-        total = 0.0
-        for poses in people:
-            more, pull, postures = balance_information(poses, up, step, kernel)
-            information, gradient, total = information + more, gradient + pull, total + postures
-        up = tilt(up, -np.linalg.solve(information, gradient))
-    return Gravity(up, information, total)
+        information += np.diag(precision)
+        up = tilt(up, np.linalg.solve(information, precision * lean - gradient))
+    return Gravity(up, information, float(postures))
 
 
 def world_rotation(up: np.ndarray) -> np.ndarray:

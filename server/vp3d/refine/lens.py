@@ -26,7 +26,7 @@ class LensPrior:
 
 PHONE = LensPrior(30.0, 0.15, "a phone's main camera with its stabilisation crop")
 CAMERA = LensPrior(43.0, 0.30, "a photo or film camera's normal lens")
-UNKNOWN = LensPrior(36.0, 0.25, "something between a phone and a film camera")
+UNKNOWN = LensPrior(32.0, 0.25, "between a phone's and a film camera's normal lens")
 
 _PHONE_MAKERS = (
     "iphone", "ipad", "apple", "samsung", "galaxy", "sm-", "pixel", "google", "xiaomi", "redmi", "huawei", "honor",

@@ -40,8 +40,8 @@ _PROPORTIONS = {
     **dict.fromkeys(("left_wrist", "right_wrist"), 0.148),
 }
 PROPORTIONS = np.array([_PROPORTIONS.get(name, 0.0) for name in NAMES])
-"""(17,) length of each joint's bone as a share of stature: Drillis and Contini (1966), as Winter tabulates them, for the
-limbs; Human3.6M's own habits for trunk and head."""
+"""(17,) length of each joint's bone as a share of stature: Drillis and Contini (1966), as Winter tabulates them, for
+the limbs; Human3.6M's own habits for trunk and head."""
 
 
 def _masses() -> np.ndarray:

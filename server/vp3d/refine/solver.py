@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STAGE = "refine"
 
+_FOCAL_POSTURE = 2.0
+"""s for which errors that look like another focal length last: a lifter's wrong perspective goes with the view."""
 _LIFTER_BLUR = 0.025
 """s, standard deviation of the filter that takes the frame-to-frame noise from the lifter's poses."""
 _ROUNDS = ((10 * PIXEL_KERNEL, 3, False), (3 * PIXEL_KERNEL, 3, True), (PIXEL_KERNEL, 3, True))
@@ -39,6 +41,8 @@ _MISFIT = 0.1
 _KNOWN_FOCAL_SIGMA = 1e-4
 _HEIGHT_SIGMA = 1.0
 """m per step, a leash on a camera height that no foot determines."""
+_LOW_CAMERA = 0.1
+"""m, below which a camera's height says nothing about the size of people."""
 _COMPARED = 0.3
 """Confidence from which 2D joints count in the report's residuals."""
 
@@ -84,6 +88,12 @@ def solve(
         UserError: nobody can be placed in front of the camera.
         Cancelled: from `progress`.
     """
+    centre = lens.K[:2, 2]
+    if not (0 <= centre[0] < image_size[0] and 0 <= centre[1] < image_size[1]):
+        raise UserError(
+            f"The lens data are for another picture size than {image_size[0]} × {image_size[1]} px.",
+            "Give the lens of this clip, or leave it out.",
+        )
     steps = np.diff(tracks.frames)
     stride = int(np.median(steps)) if len(steps) else 1
     people = {
@@ -98,7 +108,7 @@ def solve(
         )
     solver = _Solver(list(people.values()), lens, progress)
     solver.run()
-    return _world(solver, list(people), tracks, lens, image_size)
+    return _world(solver, list(people), tracks, lens)
 
 
 def _place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: float, linked: np.ndarray) -> Person | None:
@@ -145,8 +155,9 @@ class _Solver:
         self.log_focal = 0.0
         self.focal_sigma = max(lens.focal_sigma, _KNOWN_FOCAL_SIGMA)
         self.step = people[0].step
-        # What is shared sees the lifter's error once per posture, not once per frame.
-        self.frames_per_posture = max(POSTURE / self.step, 1.0)
+        # What is shared sees the lifter's error once per posture, not once per frame: so the priors count per posture.
+        self.repeats = np.full(3 + len(people), max(POSTURE / self.step, 1.0))
+        self.repeats[2] = max(_FOCAL_POSTURE / self.step, 1.0)
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
         self.covariance = np.zeros((3 + len(people),) * 2)
@@ -186,7 +197,8 @@ class _Solver:
         information[2, 2], gradient[2] = self.focal_sigma**-2, self.log_focal * self.focal_sigma**-2
         height = np.arange(3, size)
         information[height, height] = _HEIGHT_SIGMA**-2
-        return information * self.frames_per_posture, gradient * self.frames_per_posture
+        weight = np.sqrt(self.repeats)
+        return information * np.outer(weight, weight), gradient * self.repeats
 
     def _step(self, kernel: float) -> None:
         information, gradient = self._priors()
@@ -207,7 +219,8 @@ class _Solver:
         self.view.up = tilt(self.view.up, step[:2])
         self.view.focal = self.view.focal * np.exp(step[2])
         self.log_focal += step[2]
-        self.covariance = self.frames_per_posture * np.linalg.inv(information)
+        weight = np.sqrt(self.repeats)
+        self.covariance = np.outer(weight, weight) * np.linalg.inv(information)
         log.debug("up %s, log focal %.4f, heights %s", self.view.up, self.log_focal, [p.height for p in self.people])
 
 
@@ -218,22 +231,24 @@ def _sizes(solver: _Solver) -> tuple[np.ndarray, float]:
     """Everybody's scale, body units to metres, and the camera's height (m).
 
     Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
-    units.
+    units. Who disagrees with the best seen person by more than statures can, stands on another level and keeps the
+    prior.
     """
     prior = np.log([skeleton.ADULT_STATURE / person.stature for person in solver.people])
     height = np.array([person.height for person in solver.people])
-    if (height < 0.1).any() or not solver.planted.any():
-        scale = np.exp(prior)
-        return scale, float(np.average(scale * height, weights=solver.planted + 1e-9))
-    sigma = np.sqrt(np.diag(solver.covariance)[3:]) / height + np.where(solver.planted > 0, 0.0, 1.0)
-    weight = 1 / (skeleton.STATURE_SIGMA**2 + sigma**2)
-    camera = np.average(prior + np.log(height), weights=weight)
-    own, floor = skeleton.STATURE_SIGMA**-2, sigma**-2
-    scale = np.exp((own * prior + floor * (camera - np.log(height))) / (own + floor))
-    return scale, float(np.exp(camera))
+    anchor = int(np.argmax(solver.planted))
+    if solver.planted[anchor] == 0 or height[anchor] < _LOW_CAMERA:
+        return np.exp(prior), float(np.exp(prior[anchor]) * height[anchor])
+    seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
+    sigma = np.sqrt(np.diag(solver.covariance)[3:]) / np.maximum(height, _LOW_CAMERA)
+    together = (solver.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
+    weight = together / (skeleton.STATURE_SIGMA**2 + sigma**2)
+    camera = np.average(seen, weights=weight)
+    own, floor = skeleton.STATURE_SIGMA**-2, together * sigma**-2
+    return np.exp(prior + floor * (camera - seen) / (own + floor)), float(np.exp(camera))
 
 
-def _world(solver: _Solver, indices: list[int], tracks: Tracks, lens: Lens, image_size: tuple[int, int]) -> Solution:
+def _world(solver: _Solver, indices: list[int], tracks: Tracks, lens: Lens) -> Solution:
     P, T = tracks.joints.shape[:2]
     scale, camera_height = _sizes(solver)
     R = world_rotation(solver.view.up)
