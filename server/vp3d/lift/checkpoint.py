@@ -242,5 +242,5 @@ def read_pickle(path: Path) -> Any:
 
     VideoPose3D's files hold a `numpy.random.RandomState`, which `weights_only=True` refuses.
     """
-    module = SimpleNamespace(Unpickler=_TensorsOnly, load=_load_tensors_only)
+    module = SimpleNamespace(__name__=__name__, Unpickler=_TensorsOnly, load=_load_tensors_only)
     return torch.load(path, map_location="cpu", pickle_module=module, weights_only=False)

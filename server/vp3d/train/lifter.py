@@ -46,6 +46,7 @@ class LifterSettings:
         held_out: share of takes that only evaluation sees.
         save_seconds: time between saved states.
         evaluate_steps: steps between evaluations.
+        evaluate_windows: windows per evaluation, at the end four times as many.
         licence: to write into the file.
         commercial: whether that licence allows commercial work.
     """
@@ -67,12 +68,23 @@ class LifterSettings:
     held_out: float = 0.12
     save_seconds: float = 60.0
     evaluate_steps: int = 1000
+    evaluate_windows: int = 2048
     licence: str = "GPL-3.0-or-later"
     commercial: bool = True
 
 
-_MAY_CHANGE = {"motion", "output", "steps", "save_seconds", "evaluate_steps", "licence", "commercial"}
-_WARM_UP = 500
+_MAY_CHANGE = {
+    "motion",
+    "output",
+    "steps",
+    "save_seconds",
+    "evaluate_steps",
+    "evaluate_windows",
+    "licence",
+    "commercial",
+}
+_WARM_UP = 0.04
+"""Share of the steps over which the learning rate rises."""
 
 
 @dataclass
@@ -128,7 +140,9 @@ def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress
                 state.history.append({"step": state.step, "loss": float(np.mean(losses, axis=0)[0])})
                 losses.clear()
             if state.step % settings.evaluate_steps == 0:
-                logger.info("held out, mm: %s", evaluate(_averaged(state), held_out, settings))
+                logger.info(
+                    "held out, mm: %s", evaluate(_averaged(state), held_out, settings, settings.evaluate_windows)
+                )
             if time.monotonic() - saved > settings.save_seconds:
                 _save_state(state, state_file, settings)
                 saved = time.monotonic()
@@ -143,7 +157,7 @@ def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress
             "held_out_minutes": round(minutes(held_out), 2),
             "held_out_takes": sorted({recording.take for recording in held_out}),
         },
-        "held_out_mm": evaluate(_averaged(state), held_out, settings, count=8192),
+        "held_out_mm": evaluate(_averaged(state), held_out, settings, 4 * settings.evaluate_windows),
         "history": state.history,
     }
     save(
@@ -161,7 +175,7 @@ def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress
 
 
 def evaluate(
-    model: TemporalModel, recordings: Sequence[Recording], settings: LifterSettings, count: int = 2048
+    model: TemporalModel, recordings: Sequence[Recording], settings: LifterSettings, count: int
 ) -> dict[str, dict[str, float]]:
     """Errors in mm with perfect 2D joints and with modelled detector errors, on motion as it was recorded.
 
@@ -172,7 +186,7 @@ def evaluate(
         synthesis = _synthesis(recordings, model.architecture, settings, noise=noise, augmented=False, speed=1.0)
         rng = np.random.default_rng(0)
         errors: dict[str, list[np.ndarray]] = {"mpjpe": [], "p_mpjpe": [], "mpjve": []}
-        for _ in range(count // 256):
+        for _ in range(max(1, count // 256)):
             examples = synthesis.draw(256, 256, rng)
             with torch.no_grad():
                 now, then = (model(torch.from_numpy(windows)).numpy()[:, 0] for windows in _windows(examples))
@@ -207,7 +221,12 @@ def _start(architecture: Architecture, settings: LifterSettings) -> _State:
 
 def _step(state: _State, examples: Examples, settings: LifterSettings) -> tuple[float, float]:
     done = state.step / settings.steps
-    rate = settings.learning_rate * min(1.0, (state.step + 1) / _WARM_UP) * 0.5 * (1 + np.cos(np.pi * done))
+    rate = (
+        settings.learning_rate
+        * min(1.0, (state.step + 1) / (_WARM_UP * settings.steps))
+        * 0.5
+        * (1 + np.cos(np.pi * done))
+    )
     for group in state.optimiser.param_groups:
         group["lr"] = float(rate)
     state.model.train()

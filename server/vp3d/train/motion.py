@@ -107,27 +107,9 @@ def read_amc(asf: str, amc: str, name: str = "the AMC file") -> Motion:
         UserError: one of the two texts is not what it should be.
     """
     try:
-        bones, parents = _read_asf(asf)
-        frames = _read_amc_frames(amc)
-        root = np.array([frame["root"] for frame in frames])
+        return _pose(*_read_asf(asf), _read_amc_frames(amc))
     except (IndexError, KeyError, ValueError) as error:
         raise UserError(f"{name} or its skeleton is damaged.", "Copy both again from where they came.") from error
-    joints = ("root", *bones)
-    positions = np.zeros((len(frames), len(joints), 3))
-    rotations = np.zeros((len(frames), len(joints), 3, 3))
-    positions[:, 0] = root[:, :3]
-    rotations[:, 0] = Rotation.from_euler("xyz", root[:, 3:], degrees=True).as_matrix()
-    for j, bone in enumerate(bones.values(), start=1):
-        angles = np.zeros((len(frames), 3))
-        if bone.freedom:
-            axes = ["xyz".index(letter) for letter in bone.freedom]
-            angles[:, axes] = [frame[joints[j]] for frame in frames]
-        rest = Rotation.from_euler("xyz", bone.axis, degrees=True)
-        local = rest * Rotation.from_euler("xyz", angles, degrees=True) * rest.inv()
-        parent = joints.index(parents[joints[j]])
-        rotations[:, j] = rotations[:, parent] @ local.as_matrix()
-        positions[:, j] = positions[:, parent] + np.einsum("tij,j->ti", rotations[:, j], bone.direction * bone.length)
-    return Motion(joints, positions, rotations)
 
 
 @dataclass(frozen=True)
@@ -136,6 +118,25 @@ class _Bone:
     length: float
     axis: tuple[float, float, float]
     freedom: str
+
+
+def _pose(bones: dict[str, _Bone], parents: dict[str, str], frames: list[dict[str, list[float]]]) -> Motion:
+    joints = ("root", *bones)
+    positions = np.zeros((len(frames), len(joints), 3))
+    rotations = np.zeros((len(frames), len(joints), 3, 3))
+    root = np.array([frame["root"] for frame in frames])
+    positions[:, 0] = root[:, :3]
+    rotations[:, 0] = Rotation.from_euler("xyz", root[:, 3:], degrees=True).as_matrix()
+    for j, (name, bone) in enumerate(bones.items(), start=1):
+        angles = np.zeros((len(frames), 3))
+        if bone.freedom:
+            angles[:, ["xyz".index(letter) for letter in bone.freedom]] = [frame[name] for frame in frames]
+        rest = Rotation.from_euler("xyz", bone.axis, degrees=True)
+        local = rest * Rotation.from_euler("xyz", angles, degrees=True) * rest.inv()
+        parent = joints.index(parents[name])
+        rotations[:, j] = rotations[:, parent] @ local.as_matrix()
+        positions[:, j] = positions[:, parent] + rotations[:, j] @ (bone.direction * bone.length)
+    return Motion(joints, positions, rotations)
 
 
 def _read_asf(text: str) -> tuple[dict[str, _Bone], dict[str, str]]:
@@ -163,6 +164,8 @@ def _read_asf(text: str) -> tuple[dict[str, _Bone], dict[str, str]]:
                 entry[words[0]] = words[1:]
         elif section == ":hierarchy" and words[0] not in ("begin", "end"):
             parents.update(dict.fromkeys(words[1:], words[0]))
+    if not bones:
+        raise ValueError("no bones")
     depth = {"root": 0}
     while pending := [bone for bone in bones if bone not in depth]:
         reached = {bone: depth[parents[bone]] + 1 for bone in pending if parents[bone] in depth}

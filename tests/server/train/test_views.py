@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from vp3d.common.skeletons import COCO_17
+from vp3d.train.views import PERFECT, NoiseModel, ViewModel, corrupt, random_views
+
+COUNT, WINDOW = 400, 28
+
+
+@pytest.fixture
+def rays():
+    person = np.random.default_rng(1).normal(size=(COUNT, 1, 17, 2)) * 0.05
+    return np.repeat(person, WINDOW, axis=1)
+
+
+def test_views_are_rotations_with_the_stated_spread():
+    rotation, distance = random_views(4000, ViewModel(), np.random.default_rng(0))
+    assert np.allclose(rotation @ rotation.swapaxes(1, 2), np.eye(3), atol=1e-9)
+    assert np.allclose(np.linalg.det(rotation), 1)
+    pitch = np.degrees(np.arcsin(-rotation[:, 2, 2]))
+    assert np.median(pitch) == pytest.approx(9, abs=2)
+    assert 0.08 < (pitch > 28).mean() < 0.18
+    yaw = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 0])
+    assert np.histogram(yaw, 8, (-np.pi, np.pi))[0].min() > 400
+    assert (rotation[:, 1, 2] < 0).all(), "image y points down"
+    assert distance.min() >= 1.6
+    assert distance.max() <= 12
+    assert np.median(distance) == pytest.approx(np.sqrt(1.6 * 12), rel=0.1)
+
+
+def test_a_perfect_detector_reports_the_truth(rays):
+    seen, confidence = corrupt(rays, np.full(COUNT, 0.2), PERFECT, np.random.default_rng(0))
+    assert seen == pytest.approx(rays, abs=1e-6)
+    assert (confidence == 1).all()
+
+
+def plain(**changes: object) -> NoiseModel:
+    return replace(PERFECT, strength=(1.0, 1.0), jitter=0.0, bias=0.0, **changes)
+
+
+def test_jitter_has_the_stated_size_and_correlation(rays):
+    model = replace(plain(), jitter=0.02, correlation=0.6)
+    error = (corrupt(rays, np.full(COUNT, 0.2), model, np.random.default_rng(0))[0] - rays) / 0.2
+    knee = error[:, :, COCO_17.index("left_knee")]
+    assert knee.std() == pytest.approx(0.02, rel=0.05)
+    assert (knee[:, 1:] * knee[:, :-1]).mean() / knee.var() == pytest.approx(0.6, abs=0.05)
+    assert error[:, :, COCO_17.index("left_wrist")].std() > knee.std() > error[:, :, COCO_17.index("nose")].std()
+
+
+def test_bias_stays_for_a_window(rays):
+    error = corrupt(rays, np.full(COUNT, 0.2), replace(plain(), bias=0.03), np.random.default_rng(0))[0] - rays
+    assert np.ptp(error, axis=1).max() < 1e-6
+    assert error[:, 0, COCO_17.index("left_knee")].std() == pytest.approx(0.03 * 0.2, rel=0.1)
+
+
+def test_missing_joints_come_in_runs_and_have_no_confidence(rays):
+    seen, confidence = corrupt(rays, np.full(COUNT, 0.2), plain(missing=0.6), np.random.default_rng(0))
+    missing = np.isnan(seen).any(-1)
+    assert ((confidence == 0) == missing).all()
+    knee = missing[:, :, COCO_17.index("left_knee")]
+    assert 0.03 < knee.mean() < 0.15
+    assert knee[:, 1:][knee[:, :-1]].mean() > 0.7
+
+
+def test_guessed_joints_are_wrong_and_not_trusted(rays):
+    model = plain(no_legs=1.0, guessed=1.0)
+    seen, confidence = corrupt(rays, np.full(COUNT, 0.2), model, np.random.default_rng(0))
+    ankle, hip = COCO_17.index("left_ankle"), COCO_17.index("left_hip")
+    assert np.isfinite(seen).all()
+    assert np.linalg.norm(seen - rays, axis=-1)[:, :, ankle].mean() > 0.02
+    assert confidence[:, :, ankle].mean() < 0.5 * confidence[:, :, hip].mean()
+
+
+def test_swaps_exchange_sides(rays):
+    seen, _ = corrupt(rays, np.full(COUNT, 0.2), plain(swaps=1.0), np.random.default_rng(0))
+    left, right = COCO_17.index("left_ankle"), COCO_17.index("right_ankle")
+    swapped = np.isclose(seen[:, :, left], rays[:, :, right], atol=1e-6).all(-1)
+    kept = np.isclose(seen[:, :, left], rays[:, :, left], atol=1e-6).all(-1)
+    assert (swapped | kept).all()
+    assert 0.05 < swapped.mean() < 0.6
+
+
+def test_confidence_falls_with_the_error(rays):
+    model = NoiseModel(strength=(1.0, 1.0), missing=0.0, hidden=0.0, no_legs=0.0, gaps=0.0, swaps=0.0)
+    seen, confidence = corrupt(rays, np.full(COUNT, 0.2), model, np.random.default_rng(0))
+    error = np.linalg.norm(seen - rays, axis=-1) / 0.2
+    assert confidence[error > 0.2].mean() < confidence[error < 0.02].mean() - 0.15
+    assert confidence.min() >= 0
+    assert confidence.max() <= 1
+
+
+def test_hidden_sides_take_whole_regions(rays):
+    seen, _ = corrupt(rays, np.full(COUNT, 0.2), plain(hidden=1.0, guessed=0.0), np.random.default_rng(0))
+    assert 0.1 < np.isnan(seen).any(-1).mean() < 0.6
