@@ -154,7 +154,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     settings = asdict(options)
     lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
     lifter = lift.load_lifter(options.lifter, options.device)
-    inputs = {**source, **detector_about["key"], "people": options.people, **lens_key, "lifter": lifter.name}
+    inputs = {**source, **detector_about["key"], "people": options.people, **lens_key, "lifter": lifter.digest}
     poses = _lift(lifter, tracks, lens, size, fps, inputs, stages, progress)
     solution = _refine(tracks, poses, lens, size, float(info.fps), inputs, stages, progress)
 
