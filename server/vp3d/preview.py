@@ -166,7 +166,7 @@ def _orbit_panel(take: Take) -> Callable:
     spread = float(np.nanmax(np.linalg.norm(hips - centres, axis=-1), initial=0.0)) if np.isfinite(hips).any() else 0.0
 
     def draw(step: int, _: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        view = View.orbit(centres[step], 4.0 + 2 * min(spread, 6.0), 0.6 + TURN_RATE * seconds[step], size)
+        view = View.orbit(centres[step], 3.4 + 1.5 * min(spread, 6.0), 0.6 + TURN_RATE * seconds[step], size)
         return _stage(take, step, view, size, "turning view")
 
     return draw
