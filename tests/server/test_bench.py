@@ -1,7 +1,6 @@
 import io
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -41,11 +40,11 @@ def test_peak_memory_is_this_process_alone():
     assert peak_memory() > held.nbytes > small / 2
 
 
-def encode(path: Path, images: Iterable[np.ndarray]) -> Path:
+def encode(path: Path, images: list[np.ndarray]) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("h264", rate=30)
+        stream.height, stream.width = images[0].shape[:2]
         for image in images:
-            stream.height, stream.width = image.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     return path
@@ -55,7 +54,7 @@ def test_measures_every_stage(shared, tmp_path):
     if models.find("lifter") is None:
         pytest.skip("needs the lifter's weights, which this checkout does not have yet")
     dance = media.read_frames(shared / "clips/rendered/dance.mp4", end=20)
-    clip = encode(tmp_path / "short.mp4", (frame.image for frame in dance))
+    clip = encode(tmp_path / "short.mp4", [frame.image for frame in dance])
     result = bench(clip, detector="mediapipe", detail="fast", loops=2)
     once, twice = result.runs
     assert (once.frames, twice.frames) == (20, 40)
