@@ -80,7 +80,7 @@ def test_no_network(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPa
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/")
-    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_RETRIES", "1")
     status, output = run("--prefix", str(tmp_path), "setup", "--json")
     assert status == 1
     error = json.loads(output.splitlines()[-1])
