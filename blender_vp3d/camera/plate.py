@@ -46,9 +46,15 @@ def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) 
             "The lens bends the image, so the background is shown undistorted"
             + (f"; its tangential part, up to {left:.1f} px, is not." if left > 0.5 else ".")
         )
-    if tuple(clip.size) != (width, height):
+    shown = tuple(clip.size)
+    if shown == (height, width) != (width, height):
         warnings.append(
-            f"Blender reads the video as {clip.size[0]} x {clip.size[1]}, the capture as {width} x {height}: "
+            f"Blender {bpy.app.version_string} shows this video lying on its side, as the camera stored it: for a "
+            "matching background use Blender 4.5 or later, or save the video upright."
+        )
+    elif shown != (width, height):
+        warnings.append(
+            f"Blender reads the video as {shown[0]} x {shown[1]}, the capture as {width} x {height}: "
             "the background will not match."
         )
     return warnings

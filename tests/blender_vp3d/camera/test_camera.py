@@ -101,6 +101,40 @@ def test_the_video_is_the_cameras_background(images, pattern):
     assert len(data.background_images) == 1 and len(bpy.data.movieclips) == 1
 
 
+def brightness_of_clip(clip, frame):
+    """What Blender's compositor shows of a clip at a scene frame."""
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    scene.render.resolution_x, scene.render.resolution_y = 64, 36
+    scene.view_settings.view_transform = "Standard"
+    if bpy.app.version < (5, 0):
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    else:
+        tree = scene.compositing_node_group = bpy.data.node_groups.new("show", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        output = tree.nodes.new("NodeGroupOutput")
+    node = tree.nodes.new("CompositorNodeMovieClip")
+    node.clip = clip
+    tree.links.new(node.outputs[0], output.inputs[0])
+    scene.frame_set(frame)
+    scene.render.filepath = bpy.app.tempdir + "shown.png"
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(scene.render.filepath)
+    value = image.pixels[0]
+    bpy.data.images.remove(image)
+    return value
+
+
+@pytest.mark.parametrize("number", [0, 3, 7])
+def test_video_frame_f_shows_at_start_plus_f(images, number):
+    applied = apply_take(bpy.context, plate_take(images), "/nowhere/shot.vp3d", frame_start=101)
+    clip = applied.camera.data.background_images[0].clip
+    assert brightness_of_clip(clip, 101 + number) == pytest.approx(number / 10, abs=0.01)
+
+
 def test_a_video_that_moved_is_found_beside_the_take(images, tmp_path):
     take = plate_take("/gone/" + images.name)
     assert apply_take(bpy.context, take, tmp_path / "shot.vp3d").warnings == ()
@@ -118,6 +152,8 @@ def test_a_video_of_another_size_is_said(images):
     take = plate_take(images)
     take.video["width"] = 128
     assert "64 x 36" in apply_take(bpy.context, take, "/nowhere/shot.vp3d").warnings[0]
+    take.video.update(width=36, height=64)
+    assert "lying on its side" in apply_take(bpy.context, take, "/nowhere/shot.vp3d").warnings[0]
 
 
 def test_a_bent_lens_shows_the_undistorted_plate(images):

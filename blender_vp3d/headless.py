@@ -1,0 +1,61 @@
+"""Scenes, files and pictures from takes where there is no window."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import bpy
+
+from . import picture
+from .common import armature
+from .common import take as takes
+from .skeleton import Applied, apply_take
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+_FRAME_START = 1
+
+
+def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Sequence[int] | None = None) -> Applied:
+    """Build a take into an empty scene and save it; the file names the video relative to itself.
+
+    Raises:
+        TakeError: when the take has nobody, or the file cannot be written.
+    """
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    applied = apply_take(bpy.context, take, take_path, person_ids, frame_start=_FRAME_START)
+    if blend:
+        for clip in bpy.data.movieclips:
+            clip.filepath = _relative(clip.filepath, blend.parent)
+        try:
+            blend.parent.mkdir(parents=True, exist_ok=True)
+            bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
+        except (OSError, RuntimeError) as error:
+            raise takes.TakeError(f"{blend} cannot be written: {error}") from error
+    return applied
+
+
+def render(take: takes.Take, applied: Applied, folder: Path, width: int, progress: Progress) -> None:
+    """Render every frame of the take through its camera as `folder`/NUMBER.png, NUMBER being the video's frame.
+
+    The scene is no longer fit to be saved afterwards.
+    """
+    scene, people = (
+        bpy.context.scene,
+        [take.person_ids.tolist().index(person["vp3d_person"]) for person in applied.people],
+    )
+    shapes = picture.set_stage(scene, applied.people, width)
+    times = take.frames / float(take.fps)
+    seen = [armature.keyed(take.joints3d[i], times) for i in people]
+    for done, (number, *visible) in enumerate(zip(take.frames.tolist(), *seen, strict=True), 1):
+        for shape, show in zip(shapes, visible, strict=True):
+            shape.hide_render = not show
+        picture.render(scene, _FRAME_START + number, folder / f"{number:06d}.png")
+        progress("render", done, len(take.frames))
+
+
+def _relative(path: str, folder: Path) -> str:
+    try:
+        return bpy.path.relpath(path, start=str(folder))
+    except ValueError:  # another drive on Windows
+        return path
