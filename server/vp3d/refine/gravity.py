@@ -23,6 +23,8 @@ check across the view but not along it."""
 _KERNEL = np.radians(10.0)
 _KERNELS = np.radians([60.0, 60.0, 40.0, 30.0, 20.0] + [10.0] * 10)
 """Leans beyond this are no standing; a first estimate starts wide, so that a tilted camera does not hide who stands."""
+_STEEPEST = np.sin(np.radians([40.0, 68.0]))
+"""Roll and pitch beyond which no camera is held: a body that seems to stand so, lies."""
 _STRIDE = 1.5
 """s over which balance is averaged: within a stride the feet run ahead of the body and behind it."""
 _LOAD_HEIGHT = 0.06
@@ -77,15 +79,19 @@ def balance(poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KER
 
     feet = poses[:, skeleton.ANKLES]
     height = averaged(feet @ up)
-    load = 1 / (1 + np.exp(np.clip((height - height[:, ::-1]) / _LOAD_HEIGHT, -50, 50)))
+    load = _above(height[:, ::-1], height, _LOAD_HEIGHT)
     support = np.einsum("tf,tfk->tk", load, feet) + skeleton.SUPPORT_AHEAD * skeleton.forward(poses, up)
     rise = averaged(np.einsum("j,tjk->tk", skeleton.MASSES, poses) - support)
     length = np.linalg.norm(rise, axis=-1)
     direction = rise / np.maximum(length, 1e-9)[:, None]
     leg = skeleton.leg_length(skeleton.bone_lengths(poses))
     angle2 = 2 * (1 - direction @ up)
-    stands = 1 / (1 + np.exp(np.clip(-(length / leg - _CROUCH) / 0.08, -50, 50)))
-    return direction, stands / (1 + angle2 / kernel**2) ** 2
+    return direction, _above(length / leg, _CROUCH, 0.08) / (1 + angle2 / kernel**2) ** 2
+
+
+def _above(values: np.ndarray, threshold: float | np.ndarray, width: float) -> np.ndarray:
+    """Smooth step from 0 below the threshold to 1 above it."""
+    return 1 / (1 + np.exp(np.clip((threshold - values) / width, -50, 50)))
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ def estimate(people: list[np.ndarray], step: float) -> Gravity:
     for kernel in _KERNELS:
         seen = [balance(poses, up, step, kernel) for poses in people]
         direction, weight = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+        weight *= _above(-np.abs(direction[:, [0, 2]]), -_STEEPEST, 0.015).prod(-1) * (direction[:, 1] < 0)
         postures = weight.sum() * step / POSTURE
         precision = 1 / (_LEAN_SIGMA**2 / max(postures, 1e-6) + _BIAS_SIGMA**2)
         lean = tangent_basis(up) @ (weight @ direction) / max(weight.sum(), 1e-6)
