@@ -19,8 +19,8 @@ Colour = Callable[[bpy.types.NodeTree], bpy.types.NodeSocket]
 
 _SAMPLES = 3
 _RADII = {
-    "hips": 0.105, "spine": 0.1, "chest": 0.11, "neck": 0.045, "head": 0.085, "shoulder": 0.05, "upper_arm": 0.045,
-    "forearm": 0.038, "hand": 0.03, "thigh": 0.075, "shin": 0.052, "foot": 0.042, "toe": 0.035,
+    "hips": 0.105, "spine": 0.1, "chest": 0.11, "neck": 0.045, "head": 0.115, "shoulder": 0.05, "upper_arm": 0.045,
+    "forearm": 0.038, "hand": 0.03, "thigh": 0.075, "shin": 0.052, "foot": 0.05, "toe": 0.04,
 }  # fmt: skip
 """m, at the thick end of a bone 0.4 m long or more; shorter ones are slimmer."""
 _SEGMENTS, _RINGS = 16, 5
@@ -59,7 +59,7 @@ def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width:
     render.engine = "CYCLES"
     render.resolution_x, render.resolution_y = width, round(width * render.resolution_y / render.resolution_x)
     render.resolution_percentage = 100
-    render.use_persistent_data = True
+    render.use_persistent_data, render.dither_intensity = True, 0.0
     render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
     scene.view_settings.view_transform = "Standard"
     cycles = scene.cycles
@@ -91,11 +91,11 @@ def _add_shape(
 
 
 def _capsule(length: float, radius: float) -> tuple[list, list, list]:
-    """Vertices, edges and faces of a rounded, tapered rod along +Y."""
+    """Vertices, edges and faces of a rounded, tapered rod around the origin that ends at +Y `length`."""
     turn = np.linspace(0, 2 * np.pi, _SEGMENTS, endpoint=False)
     bow = np.linspace(0, np.pi / 2, _RINGS)
     thin = 0.72 * radius
-    along = np.concatenate([-radius * np.cos(bow), length + thin * np.sin(bow)])
+    along = np.concatenate([-radius * np.cos(bow), length - thin * (1 - np.sin(bow))])
     around = np.concatenate([radius * np.sin(bow), thin * np.cos(bow)])
     vertices = np.stack(
         [np.outer(around, np.cos(turn)), np.repeat(along[:, None], _SEGMENTS, 1), np.outer(around, np.sin(turn))], -1

@@ -12,7 +12,7 @@ from ..animation import Channel
 from ..common import armature as bones
 from ..common.take import Take
 
-COLOURS = {"L": (0.10, 0.45, 0.95), "R": (0.95, 0.35, 0.10), "": (0.85, 0.85, 0.80)}
+COLOURS = {"L": (0.10, 0.45, 0.95), "R": (0.95, 0.35, 0.10), "": (0.65, 0.65, 0.61)}
 """Linear RGB of the left side, the right side and the middle."""
 
 _CONFIDENCE = "confidence"
