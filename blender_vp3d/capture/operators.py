@@ -158,7 +158,12 @@ class VP3D_OT_import_take(bpy.types.Operator, ImportHelper):
     bl_label = "Import Take"
 
     filename_ext = _SUFFIX
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default=f"*{_SUFFIX}", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Open the file browser, except for a file that was dropped."""
+        return self.execute(context) if self.filepath else super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read the take and list its people."""

@@ -228,6 +228,12 @@ def test_import_lists_the_people(tmp_path):
         assert words in drawn
 
 
+def test_a_take_dropped_onto_the_viewport_opens_without_a_file_browser(tmp_path):
+    save_take(tmp_path / "two.vp3d")
+    assert bpy.ops.vp3d.import_take("INVOKE_DEFAULT", filepath=str(tmp_path / "two.vp3d")) == {"FINISHED"}
+    assert bpy.types.VP3D_FH_take.bl_import_operator == "vp3d.import_take"
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no zip"])
 def test_import_of_no_take(tmp_path, content):
     path = tmp_path / "odd.vp3d"
