@@ -42,8 +42,12 @@ _HALO = 48
 what is further away, so memory does not grow with the clip."""
 _DAMPING = 1e-4
 """1/m², keeps a frame without any pixels solvable; more would hide how little a picture tells of the focal length."""
-SHARED = 4
-"""Shared unknowns that touch a person: two of the up vector, log focal length, this person's camera height."""
+EVERYBODY = 3
+"""Unknowns that all people share: two of the up vector and the log focal length."""
+OWN = 4
+"""Unknowns of a person that all frames share: the camera's height, and by how much the lifter turned the poses."""
+SHARED = EVERYBODY + OWN
+_TURN = slice(EVERYBODY + 1, SHARED)
 
 
 @dataclass
@@ -54,7 +58,8 @@ class Person:
         frames: (n,) rows of the clip's arrays.
         step: s between neighbouring frames.
         linked: (n-1,) bool, whether a frame follows the one before without a gap.
-        pose: (n, 17, 3) the lifter's, root-relative, camera axes.
+        pose: (n, 17, 3) the lifter's, root-relative, camera axes, with the turn undone.
+        turn: (3,) rad, by how much the lifter turned all poses: it may take one view for another.
         lengths: (17,) of the bones.
         stature: of this body.
         pixels: (n, 12, 2) px of the observed joints, undistorted, 0 where unknown.
@@ -68,6 +73,7 @@ class Person:
     step: float
     linked: np.ndarray
     pose: np.ndarray
+    turn: np.ndarray
     lengths: np.ndarray
     stature: float
     pixels: np.ndarray
@@ -84,10 +90,6 @@ class View:
     focal: np.ndarray
     centre: np.ndarray
     up: np.ndarray
-
-    def project(self, joints: np.ndarray) -> np.ndarray:
-        """Undistorted pixels (..., 2) of points (..., 3) in camera axes."""
-        return joints[..., :2] / joints[..., 2:] * self.focal + self.centre
 
 
 @dataclass
@@ -203,18 +205,28 @@ def _add_bones(system: _System, person: Person, window: slice) -> None:
         bone = joints[:, child] - joints[:, parent]
         length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-6)
         direction = bone / length[:, None]
-        change = bone - (pose[:, child] - pose[:, parent])
-        pull = np.einsum("txy,ty->tx", prior, change)
-        weight = _kernel((pull * change).sum(-1), POSE_KERNEL)
-        pull *= weight[:, None]
-        information = (
-            prior * weight[:, None, None] + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA[child] ** 2
-        )
+        lifted = pose[:, child] - pose[:, parent]
+        change = bone - lifted
+        weight = _kernel(np.einsum("tx,txy,ty->t", change, prior, change), POSE_KERNEL)
+        weighted = prior * weight[:, None, None]
+        pull = np.einsum("txy,ty->tx", weighted, change)
+        by_turn = _cross_matrix(lifted)
+        cross = weighted @ by_turn
+        system.cross[:, child, :, _TURN] += cross
+        system.cross[:, parent, :, _TURN] -= cross
+        system.shared[:, _TURN, _TURN] += by_turn.swapaxes(1, 2) @ cross
+        system.shared_gradient[:, _TURN] += np.einsum("txa,tx->ta", by_turn, pull)
+        information = weighted + np.einsum("tx,ty->txy", direction, direction) / BONE_SIGMA[child] ** 2
         pull += direction * ((length - person.lengths[child]) / BONE_SIGMA[child] ** 2)[:, None]
         for a, b, sign in ((child, child, 1), (parent, parent, 1), (child, parent, -1), (parent, child, -1)):
             system.block[:, a, :, b, :] += sign * information
         system.gradient[:, child] += pull
         system.gradient[:, parent] -= pull
+
+
+def _cross_matrix(vectors: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) matrices with `matrix @ w` = vectors x w for vectors (n, 3)."""
+    return np.cross(vectors[:, None, :], np.eye(3)).swapaxes(1, 2)
 
 
 def _add_smoothness(system: _System, person: Person, window: slice) -> None:
@@ -245,7 +257,7 @@ def _add_contacts(system: _System, person: Person, view: View, window: slice) ->
     weight = contact * _kernel(residual**2, PLANT_KERNEL)
     jacobian = np.zeros((*contact.shape, SHARED))
     jacobian[..., :2] = ankles @ basis.T
-    jacobian[..., 3] = 1.0
+    jacobian[..., EVERYBODY] = 1.0
     jacobian /= FLOOR_SIGMA
     normal = view.up / FLOOR_SIGMA
     for i, ankle in enumerate(skeleton.ANKLES):

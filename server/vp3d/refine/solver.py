@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
 
 from vp3d.cameras import Camera, undistort_points
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import contacts, skeleton
-from vp3d.refine.bundle import PIXEL_KERNEL, Person, View, eliminate
+from vp3d.refine.bundle import EVERYBODY, OWN, PIXEL_KERNEL, Person, View, eliminate
 from vp3d.refine.closed_form import root_translation
 from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt, world_rotation
 from vp3d.refine.lens import Lens
@@ -39,6 +40,8 @@ _MAX_DEPTH_STEP = 0.2
 _MISFIT = 0.1
 """Median residual, as a share of the person's height, above which a frame's closed-form root is not used."""
 _KNOWN_FOCAL_SIGMA = 1e-4
+_TURN_SIGMA = np.radians(8.0)
+"""By how much a lifter usually turns a person who is seen from an unusual height or side."""
 _HEIGHT_SIGMA = 1.0
 """m per step, a leash on a camera height that no foot determines."""
 _LOW_CAMERA = 0.1
@@ -136,6 +139,7 @@ def _place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: floa
         step=step,
         linked=linked,
         pose=pose,
+        turn=np.zeros(3),
         lengths=lengths,
         stature=stature,
         pixels=np.nan_to_num(pixels),
@@ -156,11 +160,13 @@ class _Solver:
         self.focal_sigma = max(lens.focal_sigma, _KNOWN_FOCAL_SIGMA)
         self.step = people[0].step
         # What is shared sees the lifter's error once per posture, not once per frame: so the priors count per posture.
-        self.repeats = np.full(3 + len(people), max(POSTURE / self.step, 1.0))
+        size = EVERYBODY + OWN * len(people)
+        self.repeats = np.full(size, max(POSTURE / self.step, 1.0))
         self.repeats[2] = max(_FOCAL_POSTURE / self.step, 1.0)
+        self._heights = EVERYBODY + OWN * np.arange(len(people))
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
-        self.covariance = np.zeros((3 + len(people),) * 2)
+        self.covariance = np.zeros((size, size))
         self._progress, self._done = progress, 0
         self._total = sum(steps for _, steps, _ in _ROUNDS)
 
@@ -191,31 +197,43 @@ class _Solver:
             )
 
     def _priors(self) -> tuple[np.ndarray, np.ndarray]:
-        size = 3 + len(self.people)
+        size = len(self.repeats)
         information, gradient = np.zeros((size, size)), np.zeros(size)
         information[:2, :2], gradient[:2] = self.gravity.information, self.gravity.pull(self.view.up)
         information[2, 2], gradient[2] = self.focal_sigma**-2, self.log_focal * self.focal_sigma**-2
-        height = np.arange(3, size)
-        information[height, height] = _HEIGHT_SIGMA**-2
+        for i, person in enumerate(self.people):
+            height, *turn = self._unknowns(i)[EVERYBODY:]
+            information[height, height] = _HEIGHT_SIGMA**-2
+            information[turn, turn] = _TURN_SIGMA**-2
+            gradient[turn] = person.turn * _TURN_SIGMA**-2
         weight = np.sqrt(self.repeats)
         return information * np.outer(weight, weight), gradient * self.repeats
+
+    @staticmethod
+    def _unknowns(person: int) -> list[int]:
+        """Where the shared unknowns that touch a person stand among all."""
+        own = EVERYBODY + OWN * person
+        return [*range(EVERYBODY), *range(own, own + OWN)]
 
     def _step(self, kernel: float) -> None:
         information, gradient = self._priors()
         reduced = []
         for i, person in enumerate(self.people):
             reduced.append(eliminate(person, self.view, kernel, self._tick))
-            shared = np.array([0, 1, 2, 3 + i])
+            shared = self._unknowns(i)
             information[np.ix_(shared, shared)] += reduced[-1].information
             gradient[shared] += reduced[-1].gradient
         step = -np.linalg.solve(information, gradient)
-        step *= min(1.0, _MAX_TURN / max(np.abs(step[:3]).max(), 1e-12))
+        step *= min(1.0, _MAX_TURN / max(np.abs(np.delete(step, self._heights)).max(), 1e-12))
         for i, (person, part) in enumerate(zip(self.people, reduced, strict=True)):
-            move = part.constant + part.linear @ step[[0, 1, 2, 3 + i]]
+            move = part.constant + part.linear @ step[self._unknowns(i)]
             share = np.abs(move[..., 2]) / np.abs(person.joints[..., 2])
             move *= np.minimum(1.0, _MAX_DEPTH_STEP / np.maximum(share.max(axis=1), 1e-12))[:, None, None]
             person.joints = person.joints + move
-            person.height += step[3 + i]
+            height, *turn = self._unknowns(i)[EVERYBODY:]
+            person.height += step[height]
+            person.turn = person.turn + step[turn]
+            person.pose = person.pose @ Rotation.from_rotvec(step[turn]).as_matrix().T
         self.view.up = tilt(self.view.up, step[:2])
         self.view.focal = self.view.focal * np.exp(step[2])
         self.log_focal += step[2]
@@ -240,7 +258,7 @@ def _sizes(solver: _Solver) -> tuple[np.ndarray, float]:
     if solver.planted[anchor] == 0 or height[anchor] < _LOW_CAMERA:
         return np.exp(prior), float(np.exp(prior[anchor]) * height[anchor])
     seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
-    sigma = np.sqrt(np.diag(solver.covariance)[3:]) / np.maximum(height, _LOW_CAMERA)
+    sigma = np.sqrt(np.diag(solver.covariance)[EVERYBODY::OWN]) / np.maximum(height, _LOW_CAMERA)
     together = (solver.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
     weight = together / (skeleton.STATURE_SIGMA**2 + sigma**2)
     camera = np.average(seen, weights=weight)
