@@ -44,6 +44,11 @@ def server_environment() -> environment.Environment:
     return _read(home(), int(time.monotonic() / 2))
 
 
+def look_again() -> None:
+    """Have the next `server_environment` read at once."""
+    _read.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _read(folder: Path, _moment: int) -> environment.Environment:
     return environment.read(folder)

@@ -4,6 +4,7 @@ import bpy
 
 from .. import preferences, ticker
 from ..backend.installation import Installation
+from ..capture import running
 
 installation: Installation | None = None
 """The latest run of the installer in this Blender."""
@@ -21,6 +22,9 @@ class VP3D_OT_install(bpy.types.Operator):
         if installation and installation.running:
             cls.poll_message_set("An installation is running.")
             return False
+        if running.session.busy:
+            cls.poll_message_set("A capture is running.")
+            return False
         if not bpy.app.online_access:
             cls.poll_message_set("Blender may not go online: see Preferences, System, Network.")
             return False
@@ -29,6 +33,7 @@ class VP3D_OT_install(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start the installer."""
         global installation
+        running.session.close()  # Windows replaces no file that the idle server has open
         installation = Installation(preferences.home())
         if installation.message:
             self.report({"ERROR"}, f"{installation.message} {installation.hint}")
@@ -51,14 +56,17 @@ class VP3D_OT_cancel_install(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """End the installer."""
         installation.stop()
+        preferences.look_again()
         ticker.redraw()
         return {"FINISHED"}
 
 
 def _tick() -> bool:
-    running = installation.poll()
+    goes_on = installation.poll()
+    if not goes_on:
+        preferences.look_again()
     ticker.redraw()
-    return running
+    return goes_on
 
 
 classes = (VP3D_OT_install, VP3D_OT_cancel_install)

@@ -35,13 +35,13 @@ def home(tmp_path, monkeypatch):
     python.symlink_to(sys.executable)
     (folder / "install.json").write_text(json.dumps({"server": {"state": "ready", "version": "0.1.0"}}))
     monkeypatch.setenv("VP3D_HOME", str(folder))
-    preferences._read.cache_clear()
+    preferences.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     running.session.job = None
     yield folder
     blender_vp3d.unregister()
-    preferences._read.cache_clear()
+    preferences.look_again()
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_capture_reports_what_is_wrong(clip, change, words):
 
 def test_capture_needs_a_server(home, clip):
     (home / "install.json").unlink()
-    preferences._read.cache_clear()
+    preferences.look_again()
     assert not bpy.ops.vp3d.capture.poll()
     drawn = draw(panels.VP3D_PT_capture)
     assert "vp3d.capture (greyed out)" in drawn

@@ -96,7 +96,7 @@ def test_panel_and_operator(tmp_path, monkeypatch):
     from blender_vp3d.setup import operators, panels
 
     monkeypatch.setenv("VP3D_HOME", str(tmp_path / "home"))
-    preferences._read.cache_clear()
+    preferences.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     try:
@@ -115,9 +115,9 @@ def test_panel_and_operator(tmp_path, monkeypatch):
         assert "The installation was stopped." in " ".join(draw(panels.VP3D_PT_setup))
 
         (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "incomplete"}}))
-        preferences._read.cache_clear()
+        preferences.look_again()
         assert "was not finished" in " ".join(draw(panels.VP3D_PT_setup))
     finally:
         blender_vp3d.unregister()
-        preferences._read.cache_clear()
+        preferences.look_again()
     assert operators.installation is None
