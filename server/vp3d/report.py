@@ -1,6 +1,7 @@
 """One self-contained page about a take: what was found, how sure it is, and what to mind."""
 
 import math
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -90,10 +91,10 @@ def _section(title: str, content: str) -> str:
     return f'<section><h2>{escape(title)}</h2><div class="box">{content}</div></section>' if content else ""
 
 
-def _table(head: list[str], rows: list[list[object]]) -> str:
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     """A table whose cells are escaped; numbers, as texts that begin with a digit, align right."""
 
-    def line(tag: str, cells: list[object]) -> str:
+    def line(tag: str, cells: Sequence[object]) -> str:
         texts = [str(cell) for cell in cells]
         # A column's heading stands over its numbers.
         numeric = [i > 0 and all(str(row[i])[:1] in "0123456789−+–" for row in rows) for i in range(len(cells))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from vp3d.errors import UserError
 from vp3d.media import sequence, video
@@ -10,7 +11,7 @@ from vp3d.media.types import Frame, VideoInfo
 __all__ = ["Frame", "VideoInfo", "probe", "read_frames"]
 
 
-def _reader(path: Path):
+def _reader(path: Path) -> ModuleType:
     return sequence if sequence.is_sequence(path) else video
 
 

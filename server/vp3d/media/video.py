@@ -149,14 +149,13 @@ def probe(path: Path) -> VideoInfo:
 
 def read(path: Path, info: VideoInfo, numbers: range) -> Iterator[Frame]:
     """As `media.read_frames`, for a video file and frame numbers inside it."""
-    frame_ticks: Fraction
-
-    def due(number: int) -> int:
-        return _start(stream) + int(number * frame_ticks + Fraction(1, 2))
-
     with _open(path) as container:
         stream = _stream(container, path)
         frame_ticks = 1 / (info.fps * stream.time_base)
+
+        def due(number: int) -> int:
+            return _start(stream) + int(number * frame_ticks + Fraction(1, 2))
+
         frames = _decode(container, stream)
         if numbers.start > SEEK_MARGIN:
             frames = _seek(container, stream, due(numbers.start - SEEK_MARGIN), due(numbers.start))
