@@ -62,7 +62,7 @@ class Source:
     pelvis: str
     chest: str
     head: str
-    limbs: dict[str, tuple[str, str, str, str, str, str]]
+    limbs: dict[str, tuple[str, ...]]
     fps: float
     skip: int = 0
     level_head: bool = False

@@ -116,7 +116,7 @@ def read_amc(asf: str, amc: str, name: str = "the AMC file") -> Motion:
 class _Bone:
     direction: np.ndarray
     length: float
-    axis: tuple[float, float, float]
+    axis: tuple[float, ...]
     freedom: str
 
 

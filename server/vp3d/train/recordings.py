@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -82,7 +83,7 @@ def _read(name: str, files: dict[str, Callable[[], str]], source: str, take: str
             motion = read_bvh(files[name](), name)
         table = SOURCES[source]
         points = harmonise(motion, table)
-    except (KeyError, ValueError, UserError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile, UserError) as error:
         logger.warning("left out %s: %s", name, error)
         return None
     return Recording(name, take, resample(points, table.fps, STORED_FPS).astype(np.float32))
@@ -92,22 +93,17 @@ def _contents(path: Path) -> dict[str, Callable[[], str]]:
     """Names and readers of the text files in an archive or folder, in a fixed order."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in (".bvh", ".asf", ".amc"))
-        return {
-            file.relative_to(path).as_posix(): (lambda file=file: file.read_text(encoding="utf-8", errors="replace"))
-            for file in files
-        }
+        reader = partial(Path.read_text, encoding="utf-8", errors="replace")
+        return {file.relative_to(path).as_posix(): partial(reader, file) for file in files}
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path} is neither a folder nor a zip archive.", "Name where the motion capture lies.")
-
-    def reader(name: str) -> Callable[[], str]:
-        def read() -> str:
-            with zipfile.ZipFile(path) as archive:
-                return archive.read(name).decode("utf-8", errors="replace")
-
-        return read
-
     with zipfile.ZipFile(path) as archive:
-        return {name: reader(name) for name in sorted(archive.namelist())}
+        return {name: partial(_read_member, path, name) for name in sorted(archive.namelist())}
+
+
+def _read_member(path: Path, name: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name).decode("utf-8", errors="replace")
 
 
 def resample(points: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
