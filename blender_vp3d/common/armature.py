@@ -192,8 +192,11 @@ def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion
     present = _present(joints)
     if not present.any():
         raise ValueError("no frame has all joints")
-    rest = fit_rest(joints[present])
     filled = _fill(joints, present, times)
+    # The root is midway between the hips by definition; taken from them it carries none of the lifter's own error to
+    # the feet.
+    filled[:, 0] = (filled[:, H36M_17.index("left_hip")] + filled[:, H36M_17.index("right_hip")]) / 2
+    rest = fit_rest(filled[present])
     matrices = _orient(rest, filled, np.nan_to_num(contacts), times)
     return Motion(rest, filled[:, 0], _local_rotations(rest, matrices), keyed(joints, times))
 
@@ -212,7 +215,7 @@ def fit_rest(joints: np.ndarray) -> Rest:
     """The T-pose with a person's median bone lengths, left and right made equal; soles on the floor.
 
     Args:
-        joints: (T, 17, 3) m without NaN, order `H36M_17`.
+        joints: (T, 17, 3) m without NaN, order `H36M_17`; the root midway between the hips.
     """
     at = {name: joints[:, i] for i, name in enumerate(H36M_17.joints)}
     measured = {
@@ -227,14 +230,9 @@ def fit_rest(joints: np.ndarray) -> Rest:
         sides = [measured[name] for name in (whose, f"{whose}.L", f"{whose}.R") if name in measured]
         lengths[bone.name] = share * float(np.mean(sides))
 
-    pelvis = _pelvis(at)
-    left, right = (
-        np.median(np.einsum("tji,tj->ti", pelvis, at[f"{side}_hip"] - at["hip"]), axis=0) for side in ("left", "right")
-    )
-    offset = (left + right * [-1, 1, 1]) / 2 @ np.stack([_LEFT, _UP, _FORWARD])  # rest axes of the hips
-    leg = lengths["thigh.L"] + lengths["shin.L"] * (1 + _ANKLE_HEIGHT)
-    hip = np.array([0, 0, leg - offset[2]])
-    points = {"hip": hip, "left_hip": hip + offset, "right_hip": hip + offset * [-1, 1, 1]}
+    hip = _UP * (lengths["thigh.L"] + lengths["shin.L"] * (1 + _ANKLE_HEIGHT))
+    aside = _LEFT * float(np.median(np.linalg.norm(at["left_hip"] - at["right_hip"], axis=1))) / 2
+    points = {"hip": hip, "left_hip": hip + aside, "right_hip": hip - aside}
     for bone in BONES:
         points[bone.tail] = points[bone.head] + lengths[bone.name] * bone.direction
 

@@ -68,6 +68,7 @@ def test_a_rigid_person_is_reproduced():
 
 def test_directions_are_exact_where_bone_lengths_change():
     joints = walk(TIMES) + np.random.default_rng(0).normal(0, 0.02, (75, 17, 3))
+    joints[:, 0] = (joints[:, H36M_17.index("left_hip")] + joints[:, H36M_17.index("right_hip")]) / 2
     found = armature.posed_joints(solve(joints))
     for bone in armature.BONES[1:]:
         if bone.tail in H36M_17.joints and not bone.name.startswith("thigh"):
@@ -75,6 +76,14 @@ def test_directions_are_exact_where_bone_lengths_change():
             wanted, got = joints[:, tail] - joints[:, head], found[:, tail] - found[:, head]
             np.testing.assert_allclose(np.cross(wanted, got), 0, atol=1e-9, err_msg=bone.name)
             assert (np.einsum("ti,ti->t", wanted, got) > 0).all()
+
+
+def test_an_error_of_the_root_does_not_reach_the_feet():
+    joints = walk(TIMES)
+    joints[:, 0] += np.random.default_rng(0).normal(0, 0.03, (75, 3))
+    found = armature.posed_joints(solve(joints))
+    legs = [i for i, name in enumerate(H36M_17.joints) if name.endswith(("_hip", "_knee", "_ankle"))]
+    np.testing.assert_allclose(found[:, legs], joints[:, legs], atol=1e-4)
 
 
 def test_rest_is_a_t_pose_on_the_floor_that_faces_minus_y():
