@@ -176,9 +176,10 @@ class Motion:
 def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion:
     """Fit the skeleton to joint positions.
 
-    Directions of all measured bones are reproduced exactly, positions up to the change of bone lengths. Feet, which no
-    joint measures, stand at a right angle to the shank and go level where they stand; hands follow the forearm.
-    Frames that lack a joint are interpolated; `Motion.keyed` tells the gaps too long for that to mean anything.
+    Directions of all measured bones are reproduced exactly, positions up to the change of bone lengths; the root is
+    taken midway between the hips, where it is by definition. Feet, which no joint measures, stand at a right angle to
+    the shank and go level where they stand; hands follow the forearm. Frames that lack a joint are interpolated;
+    `Motion.keyed` tells the gaps too long for that to mean anything.
 
     Args:
         joints: (T, 17, 3) m in the world, order `H36M_17`, NaN where absent.
@@ -193,8 +194,7 @@ def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion
     if not present.any():
         raise ValueError("no frame has all joints")
     filled = _fill(joints, present, times)
-    # The root is midway between the hips by definition; taken from them it carries none of the lifter's own error to
-    # the feet.
+    # what the lifter says of the root would carry its error to the feet
     filled[:, 0] = (filled[:, H36M_17.index("left_hip")] + filled[:, H36M_17.index("right_hip")]) / 2
     rest = fit_rest(filled[present])
     matrices = _orient(rest, filled, np.nan_to_num(contacts), times)

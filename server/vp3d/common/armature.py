@@ -176,9 +176,10 @@ class Motion:
 def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion:
     """Fit the skeleton to joint positions.
 
-    Directions of all measured bones are reproduced exactly, positions up to the change of bone lengths; the root is taken
-    midway between the hips, where it is by definition. Feet, which no joint measures, stand at a right angle to the shank and go level where they stand; hands follow the forearm.
-    Frames that lack a joint are interpolated; `Motion.keyed` tells the gaps too long for that to mean anything.
+    Directions of all measured bones are reproduced exactly, positions up to the change of bone lengths; the root is
+    taken midway between the hips, where it is by definition. Feet, which no joint measures, stand at a right angle to
+    the shank and go level where they stand; hands follow the forearm. Frames that lack a joint are interpolated;
+    `Motion.keyed` tells the gaps too long for that to mean anything.
 
     Args:
         joints: (T, 17, 3) m in the world, order `H36M_17`, NaN where absent.
