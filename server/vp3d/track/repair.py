@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import maximum_filter1d
 
 from vp3d.common.skeletons import BODY_21
 from vp3d.common.take import Source
@@ -20,6 +21,9 @@ POP = 0.1
 """Distance (in sizes) that a detector may miss by without being called wrong."""
 MAX_ACCELERATION = 200.0
 """What a limb can do, in sizes per s^2 (about 150 m/s^2)."""
+
+SIZE_S = 1.0
+"""Time (s) to both sides whose largest extent of a person is taken for the size: limbs fold, and joints are missed."""
 
 _LIMBS = (
     ("eye", "ear"),
@@ -42,7 +46,7 @@ def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
     times = np.arange(len(tracks.frames)) / fps
     joints, confidence, source = tracks.joints.astype(float), tracks.confidence.copy(), tracks.source.copy()
     for person in range(len(joints)):
-        scale = float(np.max(oks.size(joints[person]), initial=0.0))
+        scale = maximum_filter1d(oks.size(joints[person]), size=2 * round(SIZE_S * fps) + 1, mode="nearest")
         _unswap(joints[person], confidence[person], source[person], scale)
         pops = _pops(joints[person], times, scale)
         joints[person][pops] = np.nan
@@ -52,7 +56,7 @@ def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
     return Tracks(tracks.frames, joints.astype(np.float32), confidence, source)
 
 
-def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scale: float) -> None:
+def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scale: np.ndarray) -> None:
     """Swap left and right back, in place, in short runs of frames where that brings a limb to where it has to be.
 
     Where a joint has to be is the straight line between the frames before and after the run.
@@ -73,7 +77,7 @@ def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scal
                 # Somebody who turns differs before and after; somebody whose labels were swapped does not.
                 turn = _distance(before[left] - before[right], after[left] - after[right])
                 stays, swaps, turns = (np.where(known, cost, 0).sum(1) for cost in (stay, swap, turn))
-                least = np.maximum(POP * scale * known.sum(1), 0.75 * turns)
+                least = np.maximum(POP * scale[run] * known.sum(1), 0.75 * turns)
                 if known.any(1).all() and np.all((swaps < 0.5 * stays) & (stays > least)):
                     for values in (joints, confidence, source):
                         values[np.ix_(run, left)], values[np.ix_(run, right)] = (
@@ -88,15 +92,15 @@ def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm(a - b, axis=-1)
 
 
-def _pops(joints: np.ndarray, times: np.ndarray, scale: float) -> np.ndarray:
-    """Joints (T, 21) that leave and come back within one frame, faster than any limb."""
+def _pops(joints: np.ndarray, times: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Joints (T, 21) that leave and come back within one frame, faster than any limb of a person of size (T,) px."""
     pops = np.zeros(joints.shape[:2], bool)
     if len(joints) < 3:
         return pops
     before, here, after = joints[:-2], joints[1:-1], joints[2:]
     step = 0.5 * (times[2:] - times[:-2])[:, None]
     away = _distance(here, 0.5 * (before + after))
-    reach = scale * (POP + 0.5 * MAX_ACCELERATION * step**2)
+    reach = scale[1:-1, None] * (POP + 0.5 * MAX_ACCELERATION * step**2)
     # NaN compares false: a joint without both neighbours is left alone.
     pops[1:-1] = (away > reach) & (away > 2 * _distance(before, after))
     return pops

@@ -288,6 +288,10 @@ def test_pops_are_replaced_and_quick_movement_is_not():
     filled = fill_gaps(one(joints), FPS)
     assert np.abs(filled.joints[0] - truth).max() < 3
     assert filled.source[0, 25, 9] == Source.INTERPOLATED and (filled.source == Source.INTERPOLATED).sum() == 1
+    far = truth * 0.2  # the same person, seen small after having been near
+    far[45, 9] += (0, -30)
+    both = np.concatenate([truth, np.full((60, 21, 2), np.nan), far])
+    assert fill_gaps(one(both), FPS).source[0, 120 + 45, 9] == Source.INTERPOLATED
     punch = walker(t, 0, 0)
     punch[:, 9, 0] += 0.5 * 200 * np.exp(-(((t - 1) / 0.08) ** 2))  # half a metre out and back in a quarter of a second
     np.testing.assert_allclose(fill_gaps(one(punch), FPS).joints[0], punch, atol=1e-3)
