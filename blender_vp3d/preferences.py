@@ -30,6 +30,11 @@ class VP3D_AP_preferences(bpy.types.AddonPreferences):
         found = server_environment()
         icon = "CHECKMARK" if found.state is environment.State.READY else "INFO"
         layout.label(text=f"{environment.SENTENCES[found.state]} {found.version}", icon=icon)
+        row = layout.row()
+        row.operator(
+            "vp3d.install", text="Repair" if found.state is environment.State.READY else "Install", icon="IMPORT"
+        )
+        row.operator("vp3d.open_log", icon="TEXT")
 
 
 def home() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from .client import STOP_SECONDS, new_log
 from .environment import child_variables, payload
 
-_LINES_KEPT = 12
+_LINES_KEPT = 5
 
 
 class Installation:

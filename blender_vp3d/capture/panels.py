@@ -4,8 +4,6 @@ from pathlib import Path
 
 import bpy
 
-from .. import preferences
-from ..backend.environment import SENTENCES, State
 from ..backend.job import Job, JobState
 from ..texts import paragraph
 from . import running
@@ -22,6 +20,7 @@ class VP3D_PT_capture(_Sidebar, bpy.types.Panel):
     """Video, settings, and the running capture."""
 
     bl_label = "Capture"
+    bl_order = 1
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw settings, the button or the progress, and how the last capture ended."""
@@ -37,9 +36,6 @@ class VP3D_PT_capture(_Sidebar, bpy.types.Panel):
         if busy:
             _draw_progress(layout, job)
             return
-        state = preferences.server_environment().state
-        if state is not State.READY:
-            paragraph(layout, context, f"{SENTENCES[state]} Install it in Setup, below.", "INFO")
         row = layout.row()
         row.scale_y = 1.5
         row.operator("vp3d.capture", icon="ARMATURE_DATA")
@@ -83,6 +79,7 @@ class VP3D_PT_take(_Sidebar, bpy.types.Panel):
     """What was found."""
 
     bl_label = "Take"
+    bl_order = 2
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the people, what is worth knowing, and what can be done with the take."""

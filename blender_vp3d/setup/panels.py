@@ -11,38 +11,42 @@ _ICONS = {State.READY: "CHECKMARK", State.NOT_INSTALLED: "INFO", State.INCOMPLET
 
 
 class VP3D_PT_setup(bpy.types.Panel):
-    """State and installation of the server."""
+    """State and installation of the server; gone once it is installed, as the preferences have the rest."""
 
     bl_label = "Setup"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "VP3D"
-    bl_order = 10
-    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 0
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while there is something to install or to tell of an installation."""
+        run = operators.installation
+        return preferences.server_environment().state is not State.READY or bool(run and (run.running or run.message))
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the state, the place, and the way to a working server."""
         layout, environment, run = self.layout, preferences.server_environment(), operators.installation
-        paragraph(layout, context, SENTENCES[environment.state], _ICONS[environment.state])
-        layout.label(text=str(environment.home), icon="FILE_FOLDER")
         if run and run.running:
             row = layout.row(align=True)
             row.progress(text=run.stage, factor=run.fraction, type="BAR")
             row.operator("vp3d.cancel_install", text="", icon="CANCEL")
-            for line in run.said[-3:]:
+            for line in run.said:
                 paragraph(layout, context, line, "NONE")
             return
+        paragraph(layout, context, SENTENCES[environment.state], _ICONS[environment.state])
+        layout.label(text=str(environment.home), icon="FILE_FOLDER")
         if not bpy.app.online_access:
-            paragraph(
-                layout, context, "Installing needs online access: allow it in Preferences, System.", "INTERNET_OFFLINE"
-            )
-        ready = environment.state is State.READY
-        layout.operator("vp3d.install", text="Repair" if ready else "Install Pose Server", icon="IMPORT")
+            paragraph(layout, context, "Installing needs online access: see Preferences, System.", "INTERNET_OFFLINE")
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("vp3d.install", icon="IMPORT")
         if run and run.message:
             box = layout.box()
             box.alert = True
             paragraph(box, context, f"{run.message} {run.hint}", "ERROR")
-        layout.operator("vp3d.open_log", icon="TEXT")
+            layout.operator("vp3d.open_log", icon="TEXT")
 
 
 classes = (VP3D_PT_setup,)

@@ -142,9 +142,7 @@ def test_capture_needs_a_server(home, clip):
     (home / "install.json").unlink()
     preferences.look_again()
     assert not bpy.ops.vp3d.capture.poll()
-    drawn = draw(panels.VP3D_PT_capture)
-    assert "vp3d.capture (greyed out)" in drawn
-    assert "not installed" in " ".join(drawn)
+    assert "vp3d.capture (greyed out)" in draw(panels.VP3D_PT_capture)
 
 
 def test_capture_and_its_result(clip, home, monkeypatch):

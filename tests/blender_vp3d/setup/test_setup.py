@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from blender_vp3d.backend.environment import python_of
 from blender_vp3d.backend.installation import Installation
 
 SCRIPT = """
@@ -117,6 +118,13 @@ def test_panel_and_operator(tmp_path, monkeypatch):
         (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "incomplete"}}))
         preferences.look_again()
         assert "was not finished" in " ".join(draw(panels.VP3D_PT_setup))
+
+        operators.installation = None
+        python_of(tmp_path / "home" / "server").parent.mkdir(parents=True)
+        python_of(tmp_path / "home" / "server").symlink_to(sys.executable)
+        (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "ready"}}))
+        preferences.look_again()
+        assert draw(panels.VP3D_PT_setup) == [], "once installed, the panel is out of the way"
     finally:
         blender_vp3d.unregister()
         preferences.look_again()
