@@ -94,7 +94,7 @@ class Installation:
     def _handle(self, message: dict) -> None:
         match message["type"]:
             case "say":
-                self.said = [*self.said, *message["text"].splitlines()][-_LINES_KEPT:]
+                self.said = [*self.said, *(line.strip() for line in message["text"].splitlines())][-_LINES_KEPT:]
             case "progress":
                 self.stage, self.done, self.total = message["stage"], int(message["done"]), int(message["total"])
             case "error":
