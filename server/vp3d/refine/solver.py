@@ -46,6 +46,8 @@ _HEIGHT_SIGMA = 1.0
 """m per step, a leash on a camera height that no foot determines."""
 _LOW_CAMERA = 0.1
 """m, below which a camera's height says nothing about the size of people."""
+_PLANTED_FRAMES = 10
+"""Frames of resting feet from which a person's floor is trusted."""
 _COMPARED = 0.3
 """Confidence from which 2D joints count in the report's residuals."""
 
@@ -249,12 +251,13 @@ def _sizes(solver: _Solver) -> tuple[np.ndarray, float]:
     """Everybody's scale, body units to metres, and the camera's height (m).
 
     Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
-    units. Who disagrees with the best seen person by more than statures can, stands on another level and keeps the
-    prior.
+    units. The floor is the main person's; who disagrees by more than statures can, stands on another level and keeps
+    the prior.
     """
     prior = np.log([skeleton.ADULT_STATURE / person.stature for person in solver.people])
     height = np.array([person.height for person in solver.people])
-    anchor = int(np.argmax(solver.planted))
+    enough = np.flatnonzero(solver.planted >= _PLANTED_FRAMES)
+    anchor = int(enough[0]) if len(enough) else int(np.argmax(solver.planted))
     if solver.planted[anchor] == 0 or height[anchor] < _LOW_CAMERA:
         return np.exp(prior), float(np.exp(prior[anchor]) * height[anchor])
     seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
