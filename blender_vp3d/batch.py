@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--blend", type=Path, help="Blender file to write")
     parser.add_argument("--people", help="ids of the people to build, such as 1,3; default: everyone")
     parser.add_argument("--render", type=Path, metavar="FOLDER", help="render every frame into this folder")
-    parser.add_argument("--width", type=int, default=640, help="width of the pictures in px (default: %(default)s)")
+    parser.add_argument("--width", type=int, help="width of the pictures in px (default: 640 for the longer side)")
     options = parser.parse_args(arguments)
     ids = [int(number) for number in options.people.split(",")] if options.people else None
     progress = _json_lines()

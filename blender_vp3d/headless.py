@@ -14,6 +14,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
 _FRAME_START = 1
+_LONGER_SIDE = 640  # px
 
 
 def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Sequence[int] | None = None) -> Applied:
@@ -35,18 +36,18 @@ def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Seq
     return applied
 
 
-def render(take: takes.Take, applied: Applied, folder: Path, width: int, progress: Progress) -> None:
+def render(take: takes.Take, applied: Applied, folder: Path, width: int | None, progress: Progress) -> None:
     """Render every frame of the take through its camera as `folder`/NUMBER.png, NUMBER being the video's frame.
 
-    The scene is no longer fit to be saved afterwards.
+    Pictures are `width` px wide, or `_LONGER_SIDE` at the longer side. The scene is no longer fit to be saved
+    afterwards.
     """
-    scene, people = (
-        bpy.context.scene,
-        [take.person_ids.tolist().index(person["vp3d_person"]) for person in applied.people],
-    )
+    scene, video = bpy.context.scene, take.video
+    width = width or round(_LONGER_SIDE * video["width"] / max(video["width"], video["height"]))
     shapes = picture.set_stage(scene, applied.people, width)
     times = take.frames / float(take.fps)
-    seen = [armature.keyed(take.joints3d[i], times) for i in people]
+    ids = take.person_ids.tolist()
+    seen = [armature.keyed(take.joints3d[ids.index(person["vp3d_person"])], times) for person in applied.people]
     for done, (number, *visible) in enumerate(zip(take.frames.tolist(), *seen, strict=True), 1):
         for shape, show in zip(shapes, visible, strict=True):
             shape.hide_render = not show

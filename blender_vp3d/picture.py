@@ -1,7 +1,7 @@
 """Pictures of the armatures through the scene's camera, on any machine: Cycles on the CPU, without noise to remove.
 
-Bones get simple solid shapes for it. One hard sun and a shade by the slope of the surface need no random rays, so a few
-samples, which smooth the edges, are enough.
+Bones get simple solid shapes for it. One hard sun and a shade by the slope of the surface need no random rays, and
+surfaces do not light each other, so a few samples, which smooth the edges, are enough.
 """
 
 from collections.abc import Callable, Iterable
@@ -65,7 +65,7 @@ def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width:
     cycles = scene.cycles
     cycles.device, cycles.samples, cycles.max_bounces = "CPU", _SAMPLES, 0
     cycles.use_adaptive_sampling = cycles.use_denoising = False
-    world.cycles.sampling_method = "NONE"
+    world.cycles_visibility.diffuse = False
     return shapes
 
 
@@ -120,7 +120,7 @@ def _material(name: str, colour: Colour) -> bpy.types.Material:
     diffuse, glow, both = new("ShaderNodeBsdfDiffuse"), new("ShaderNodeEmission"), new("ShaderNodeAddShader")
     geometry, split, slope = new("ShaderNodeNewGeometry"), new("ShaderNodeSeparateXYZ"), new("ShaderNodeMapRange")
     slope.inputs["From Min"].default_value, slope.inputs["From Max"].default_value = -1, 1
-    slope.inputs["To Min"].default_value, slope.inputs["To Max"].default_value = 0.25, 0.6
+    slope.inputs["To Min"].default_value, slope.inputs["To Max"].default_value = 0.35, 0.8
     link(geometry.outputs["Normal"], split.inputs[0])
     link(split.outputs["Z"], slope.inputs["Value"])
     link(slope.outputs["Result"], glow.inputs["Strength"])
@@ -156,5 +156,6 @@ def _checker(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
 
 def _link(collection: bpy.types.Collection, name: str, data: bpy.types.ID) -> bpy.types.Object:
     made = bpy.data.objects.new(name, data)
+    made.visible_diffuse = data.id_type == "LIGHT"
     collection.objects.link(made)
     return made
