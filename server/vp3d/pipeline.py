@@ -148,7 +148,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             f"No person was found in {video.name}.",
             "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body.",
         )
-    tracks = track.choose(everyone, options.people)
+    chosen = track.choose(everyone, options.people)
+    tracks = everyone.people(chosen)
     _refuse_glimpses(tracks, video)
 
     settings = asdict(options)
@@ -160,7 +161,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
 
     about_people = [
         {
-            "id": index + 1,
+            "id": chosen[index] + 1,
             "frames": int(np.isfinite(solution.joints[index]).all((1, 2)).sum()),
             "confidence": _mean_confidence(tracks, index),
         }
@@ -200,7 +201,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
             "solve": solution.report,
             "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
-            "warnings": _warnings(info, tracks, lifter, solution),
+            "warnings": _warnings(info, tracks, about_people, lifter, solution),
         },
     )
 
@@ -347,14 +348,18 @@ def _mean_confidence(tracks: Tracks, index: int) -> float:
     return round(float(confidence[seen].mean()), 3) if seen.any() else 0.0
 
 
-def _warnings(info: media.VideoInfo, tracks: Tracks, lifter: lift.Lifter, solution: refine.Solution) -> list[str]:
+def _warnings(
+    info: media.VideoInfo, tracks: Tracks, people: list[dict], lifter: lift.Lifter, solution: refine.Solution
+) -> list[str]:
     warnings = list(solution.report.get("warnings", []))
     if info.variable_rate:
         warnings.append("The video has a variable frame rate: frames are matched by time to the numbers Blender shows.")
     if not lifter.commercial:
         warnings.append(f"The lifter '{lifter.name}' may not be used for commercial work ({lifter.licence}).")
-    seen = tracks.confidence[..., : len(COCO_17)] >= VISIBLE
-    for index, share in enumerate(seen.any(-1).mean(-1)):
-        if share < 0.5:
-            warnings.append(f"Person {index + 1} is visible in only {share:.0%} of the frames.")
+    seen = (tracks.confidence[..., : len(COCO_17)] >= VISIBLE).any(-1).mean(-1)
+    warnings += [
+        f"Person {person['id']} is visible in only {share:.0%} of the frames."
+        for person, share in zip(people, seen, strict=True)
+        if share < 0.5
+    ]
     return warnings

@@ -296,8 +296,8 @@ def _known(people: "People") -> tuple[np.ndarray, np.ndarray]:
     return np.where(known[..., None], people.joints, np.nan), np.where(known, people.confidence, 0.0)
 
 
-def choose(tracks: Tracks, who: str) -> Tracks:
-    """The people a user asks for.
+def choose(tracks: Tracks, who: str) -> list[int]:
+    """Positions, from 0, of the people a user asks for, in the order asked.
 
     Args:
         tracks: from `track`.
@@ -309,9 +309,9 @@ def choose(tracks: Tracks, who: str) -> Tracks:
     count = len(tracks.joints)
     who = who.strip().lower()
     if who == "all":
-        return tracks
+        return list(range(count))
     if who == "main":
-        return tracks.people([0] if count else [])
+        return [0] if count else []
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", who):
         raise UserError(f"“{who}” does not say which people.", "Use main, all, or numbers such as 1,3.")
     chosen = list(dict.fromkeys(int(number) for number in who.split(",")))
@@ -322,4 +322,4 @@ def choose(tracks: Tracks, who: str) -> Tracks:
             f"There is no person {', '.join(map(str, unknown))}: {found} found.",
             f"Choose from 1 to {count}, or all." if count else "Use all.",
         )
-    return tracks.people([number - 1 for number in chosen])
+    return [number - 1 for number in chosen]

@@ -193,7 +193,8 @@ def test_nobody_at_all():
     tracks = track(np.arange(8), [empty, lost] * 4, FPS)
     assert tracks.joints.shape == (0, 8, 21, 2) and tracks.confidence.shape == tracks.source.shape == (0, 8, 21)
     assert fill_gaps(tracks, FPS).joints.shape == (0, 8, 21, 2)
-    assert choose(tracks, "main").joints.shape == (0, 8, 21, 2)
+    assert choose(tracks, "main") == []
+    assert tracks.people([]).joints.shape == (0, 8, 21, 2)
 
 
 def test_main_person_is_large_long_in_view_and_confident():
@@ -209,10 +210,11 @@ def test_choose():
     t = np.arange(30) / FPS
     people = [walker(t, 3.0 * i, 0, scale=220 - 20 * i) for i in range(3)]
     tracks = run(people)
-    assert owners(choose(tracks, "main"), people) == [{0}]
-    assert owners(choose(tracks, "ALL"), people) == [{0}, {1}, {2}]
-    assert owners(choose(tracks, "3, 1"), people) == [{2}, {0}]
-    assert owners(choose(tracks, "2,2"), people) == [{1}]
+    assert choose(tracks, "main") == [0]
+    assert choose(tracks, "ALL") == [0, 1, 2]
+    assert choose(tracks, "3, 1") == [2, 0]
+    assert choose(tracks, "2,2") == [1]
+    assert owners(tracks.people([2, 0]), people) == [{2}, {0}]
     for who, words in (
         ("4", "no person 4"),
         ("0,1", "no person 0"),
