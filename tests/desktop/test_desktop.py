@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from blender_vp3d.backend import environment
+from server_home import borrow_server
 
 DRIVE = Path(__file__).with_name("drive.py")
 
@@ -23,14 +22,8 @@ def told(repository, shared, tmp_path_factory):
     program = os.environ.get("VP3D_BLENDER")
     if not program:
         pytest.skip("VP3D_BLENDER names no Blender with a window")
-    found = environment.read(environment.default_home())
-    if found.state is not environment.State.READY:
-        pytest.skip(environment.SENTENCES[found.state])
     folder = tmp_path_factory.mktemp("desktop")
-    home = folder / "home"
-    home.mkdir()
-    (home / "server").symlink_to(found.home / "server")
-    (home / "install.json").write_text(json.dumps({"server": {"state": "ready", "version": found.version}}))
+    home = borrow_server(folder)
     clip = shared / "clips" / "rendered" / "dance.mp4"
     result = folder / "result.json"
     command = [*shlex.split(program), "--factory-startup", "-p", "0", "0", "1200", "800", "--python", DRIVE]
