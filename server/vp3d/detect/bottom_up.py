@@ -27,7 +27,8 @@ _BODY_FROM_KEYPOINTS = {i: BODY_21.index(name) for i, name in enumerate(KEYPOINT
 def input_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Width and height (px) to resize an image to: the asked-for short side, multiples of the stride."""
     scale = min(short_side / min(width, height), _LONGEST * short_side / max(width, height))
-    return tuple(max(round(side * scale / STRIDE), 1) * STRIDE for side in (width, height))
+    wide, high = (max(round(side * scale / STRIDE), 1) * STRIDE for side in (width, height))
+    return wide, high
 
 
 def decode(heatmaps: np.ndarray, affinity_maps: np.ndarray, scale: tuple[float, float]) -> People:

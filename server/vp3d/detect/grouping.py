@@ -47,9 +47,10 @@ largest for 1.0…1.5 px and 5 % smaller for 3.5 px (4,000 limbs in ten clips).
 
 MIN_AFFINITY = 0.2
 """Clusters merge while their mean affinity is at least this."""
-MIN_JOINTS = 3
-MIN_MEAN_SCORE = 0.45
-"""Mean per joint of joint and limb scores. Trees and chairs reach 0.3…0.45 here, people 0.55 (lying) to 1.8."""
+MIN_JOINTS = 4
+"""Three, and the neck, which is no joint of the result."""
+MIN_MEAN_SCORE = 0.5
+"""Mean per joint of joint and limb scores: people reach 0.55 (lying) to 1.8, most trees and chairs 0.3…0.5."""
 
 _SAMPLES = 10
 _PROBES = (2, 5, 7)  # samples looked at first: most pairs have nothing between them

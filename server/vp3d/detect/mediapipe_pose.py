@@ -67,8 +67,8 @@ class MediaPipePose:
     batch_size = 8
     licence = MODELS["mediapipe-pose"].licence
     description = (
-        "MediaPipe Pose followed one person, heels and toes included; the bottom-up detector would find everyone in "
-        "the picture, once its weights (8 MB) are downloaded."
+        "MediaPipe Pose followed one person, heels and toes included; the bottom-up detector (8 MB of weights, "
+        "downloaded once) would find everyone in the picture."
     )
 
     def __init__(self) -> None:
@@ -96,9 +96,9 @@ class MediaPipePose:
             return People.empty()
         self._found_someone = True
         found = [landmarks.landmark[index] for index in _ORDER]
-        size = image.shape[1], image.shape[0]
+        size = np.array(image.shape[1::-1], np.float32)
         # Landmarks are fractions of the image from its outer corner; ours count from the centre of the first pixel.
-        joints = np.array([[(mark.x, mark.y) for mark in found]], np.float32) * np.float32(size) - np.float32(0.5)
+        joints = np.array([[(mark.x, mark.y) for mark in found]], np.float32) * size - np.float32(0.5)
         confidence = np.array([[mark.visibility for mark in found]], np.float32)
         return People(joints, confidence)
 

@@ -107,6 +107,9 @@ class PoseNetwork(nn.Module):
     Buffers `scale` and `shift` normalise the three input channels; the border is padded after that.
     """
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("scale", torch.ones(1, 3, 1, 1))

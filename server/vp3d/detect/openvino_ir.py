@@ -16,7 +16,7 @@ import torch
 from vp3d.detect.network import PoseNetwork
 from vp3d.errors import UserError
 
-_DTYPES = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
 _MAX_XML_BYTES = 16 << 20
 _MAX_BIN_BYTES = 256 << 20
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -145,9 +145,12 @@ def _fill(network: PoseNetwork, graph: _Graph) -> None:
         )
         if not same:
             raise _Unreadable(f"convolution {number} is not the one Lightweight OpenPose has there")
-        module.weight.copy_(torch.from_numpy(weight).reshape(module.weight.shape))
         bias = graph.following(id_, "Add")
-        module.bias.copy_(torch.zeros(module.out_channels) if bias is None else torch.from_numpy(bias).flatten())
+        constants = {
+            "weight": torch.from_numpy(weight).reshape(module.weight.shape),
+            "bias": torch.zeros(module.out_channels) if bias is None else torch.from_numpy(bias).flatten(),
+        }
+        module.load_state_dict(constants)
 
     image = next(id_ for id_ in graph.order if graph.layers[id_].kind == "Parameter")
     for buffer, kind in ((network.scale, "Multiply"), (network.shift, "Add")):
