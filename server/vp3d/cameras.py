@@ -6,12 +6,12 @@ Reconstruction".
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 
-Array = TypeVar("Array")
+Array = Any
 """A NumPy array or a torch tensor; the formulas below use only what both understand."""
 
 _UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
@@ -47,7 +47,7 @@ def undistort_points(pixels: np.ndarray, K: np.ndarray, distortion: np.ndarray) 
     straight = np.full_like(flat, np.nan)
     known = np.isfinite(flat).all(axis=(1, 2))
     if known.any():
-        straight[known] = cv2.undistortPointsIter(flat[known], K, distortion, None, K, _UNDISTORT_CRITERIA)
+        straight[known] = cv2.undistortPointsIter(flat[known], K, distortion, np.eye(3), K, _UNDISTORT_CRITERIA)
     return straight.reshape(np.shape(pixels))
 
 

@@ -16,8 +16,8 @@ _SHORTEST = 0.1
 """s, the shortest contact."""
 _SPEED_SPAN = 0.1
 """s over which speed is measured."""
-_SEEN = 0.2
-"""Confidence of an ankle below which nothing is known of its foot."""
+SEEN = 0.2
+"""Confidence of a joint below which nothing is known of it."""
 _FLOOR_KERNEL = 0.05
 """m, spread of planted ankles' heights."""
 
@@ -55,7 +55,7 @@ def camera_height(joints: np.ndarray, up: np.ndarray, speed: np.ndarray, confide
     """
     elevation = joints[:, skeleton.ANKLES] @ up
     lower = elevation <= elevation.min(axis=1, keepdims=True) + 0.02
-    weight = lower * (confidence >= _SEEN) / (1 + np.exp(np.clip(_STEEPNESS * (speed / SPEED - 1), -50, 50)))
+    weight = lower * (confidence >= SEEN) / (1 + np.exp(np.clip(_STEEPNESS * (speed / SPEED - 1), -50, 50)))
     found = weight.sum()
     if found < 1:
         return float(skeleton.ANKLE_HEIGHT - np.quantile(elevation, 0.1)), 0.0
@@ -86,7 +86,7 @@ def probabilities(
     lift = np.maximum(joints[:, skeleton.ANKLES] @ up + height - skeleton.ANKLE_HEIGHT, 0)
     slow = 1 / (1 + np.exp(np.clip(_STEEPNESS * (speed / SPEED - 1), -50, 50)))
     low = 1 / (1 + np.exp(np.clip(_STEEPNESS * (lift / LIFT - 1), -50, 50)))
-    probability = slow * low * (confidence >= _SEEN)
+    probability = slow * low * (confidence >= SEEN)
     shortest = max(round(_SHORTEST / step), 2)
     planted = np.stack([_hysteresis(foot, linked, shortest) for foot in probability.T], axis=-1)
     return np.where(planted, np.maximum(probability, 0.5), 0.0)

@@ -108,12 +108,19 @@ class Gravity:
         return -self.information @ tangent_basis(up) @ self.up
 
 
-def estimate(people: list[np.ndarray], step: float) -> Gravity:
-    """Gravity from all people's poses (T, 17, 3) in camera axes and the prior of a level camera; `step` in s."""
+def estimate(people: list[np.ndarray], seen: list[np.ndarray], step: float) -> Gravity:
+    """Gravity from people's poses and the prior of a level camera.
+
+    Args:
+        people: each person's joints (T, 17, 3) in camera axes.
+        seen: of each, (T,) 0..1, whether trunk and feet are in the picture: what a lifter imagined says nothing.
+        step: s between frames.
+    """
     up = LEVEL
     for kernel in _KERNELS:
-        seen = [balance(poses, up, step, kernel) for poses in people]
-        direction, weight = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+        balanced = [balance(poses, up, step, kernel) for poses in people]
+        direction, weight = (np.concatenate(parts) for parts in zip(*balanced, strict=True))
+        weight *= np.concatenate(seen)
         weight *= _above(-np.abs(direction[:, [0, 2]]), -_STEEPEST, 0.015).prod(-1) * (direction[:, 1] < 0)
         postures = weight.sum() * step / POSTURE
         precision = 1 / (_LEAN_SIGMA**2 / max(postures, 1e-6) + _BIAS_SIGMA**2)

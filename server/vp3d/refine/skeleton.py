@@ -17,6 +17,12 @@ OBSERVED = np.array(list(H36M_FROM_COCO))
 OBSERVED_COCO = np.array(list(H36M_FROM_COCO.values()))
 """Joints that the detector sees, in both joint sets."""
 
+
+def observed(part: str) -> list[int]:
+    """Where the left and the right joint of a body part stand among the observed ones."""
+    return [list(OBSERVED).index(H36M_17.index(f"{side}_{part}")) for side in ("left", "right")]
+
+
 ANKLES = np.array([H36M_17.index("left_ankle"), H36M_17.index("right_ankle")])
 ANKLE_HEIGHT = 0.085
 """m, ankle joint above the sole."""

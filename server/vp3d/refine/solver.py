@@ -168,13 +168,14 @@ class _Solver:
         self._heights = EVERYBODY + OWN * np.arange(len(people))
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
-        self.covariance = np.zeros((size, size))
+        self.covariance = np.zeros((size, size), float)
         self._progress, self._done = progress, 0
         self._total = sum(steps for _, steps, _ in _ROUNDS)
 
     def run(self) -> None:
+        whole = [_whole(person.confidence >= contacts.SEEN) for person in self.people]
         for kernel, steps, plant in _ROUNDS:
-            self.gravity = estimate([person.joints for person in self.people], self.step)
+            self.gravity = estimate([person.joints for person in self.people], whole, self.step)
             if not plant:
                 self.view.up = self.gravity.up
             else:
@@ -190,8 +191,7 @@ class _Solver:
 
     def _plant(self) -> None:
         for i, person in enumerate(self.people):
-            # The twelve observed joints are in the order of OBSERVED; the ankles are among them.
-            seen = person.confidence[:, _ANKLES_OBSERVED]
+            seen = person.confidence[:, skeleton.observed("ankle")]
             speed = contacts.ankle_speed(person.joints, person.step, person.linked)
             person.height, self.planted[i] = contacts.camera_height(person.joints, self.view.up, speed, seen)
             person.contact = contacts.probabilities(
@@ -244,7 +244,10 @@ class _Solver:
         log.debug("up %s, log focal %.4f, heights %s", self.view.up, self.log_focal, [p.height for p in self.people])
 
 
-_ANKLES_OBSERVED = [list(skeleton.OBSERVED).index(ankle) for ankle in skeleton.ANKLES]
+def _whole(seen: np.ndarray) -> np.ndarray:
+    """(n,) whether both feet and a side of the trunk are among the seen joints (n, 12)."""
+    feet, hips, shoulders = (seen[:, skeleton.observed(part)] for part in ("ankle", "hip", "shoulder"))
+    return feet.all(-1) & hips.any(-1) & shoulders.any(-1)
 
 
 def _sizes(solver: _Solver) -> tuple[np.ndarray, float]:

@@ -30,7 +30,7 @@ def test_up_from_a_walk(pitch, roll):
     """A walker whose mass is exactly above the feet: heading both ways, the ankle-to-midfoot offset cancels."""
     R = camera(pitch, roll)
     there_and_back = np.concatenate([walking(), walking(heading=180)])
-    gravity = estimate([there_and_back[:100] @ R.T, there_and_back[100:] @ R.T], 1 / FPS)
+    gravity = estimate([there_and_back[:100] @ R.T, there_and_back[100:] @ R.T], [np.ones(100)] * 2, 1 / FPS)
     assert angle(gravity.up, R[:, 2]) < 1.5
     assert gravity.postures > 4
 
@@ -42,7 +42,7 @@ def test_lying_does_not_count():
     assert weight.max() < 0.05
     _, weight = balance(walking() @ R.T, R[:, 2], 1 / FPS)
     assert weight.mean() > 0.7
-    mixed = estimate([np.concatenate([walking(), lying]) @ R.T], 1 / FPS)
+    mixed = estimate([np.concatenate([walking(), lying]) @ R.T], [np.ones(200)], 1 / FPS)
     assert angle(mixed.up, R[:, 2]) < 5
 
 
@@ -50,7 +50,7 @@ def test_lying_does_not_count():
 @pytest.mark.parametrize("heading", [0, 50, 90, 200])
 def test_nobody_upright_means_a_level_camera(axis, heading):
     lying = walking(heading=heading) @ Rotation.from_euler(axis, 90, degrees=True).as_matrix().T
-    gravity = estimate([lying @ camera(0, 0).T], 1 / FPS)
+    gravity = estimate([lying @ camera(0, 0).T], [np.ones(100)], 1 / FPS)
     assert angle(gravity.up, LEVEL) < 10
     assert gravity.postures < 1
 
@@ -65,6 +65,15 @@ def test_one_leg_carries_when_the_other_stays_up():
         standing[:, others] += [*off[:2], 0]
     direction, _ = balance(standing, UP, 1 / FPS)
     assert angle(direction[50], UP) < 2
+
+
+def test_imagined_feet_do_not_count():
+    R = camera(-10, 0)
+    poses = [walking() @ R.T] + [walking() @ camera(-10, 12).T] * 3
+    all_seen = estimate(poses, [np.ones(100)] * 4, 1 / FPS)
+    one_seen = estimate(poses, [np.ones(100)] + [np.zeros(100)] * 3, 1 / FPS)
+    assert angle(one_seen.up, R[:, 2]) < 2.5
+    assert angle(all_seen.up, R[:, 2]) > 5
 
 
 def test_tangent_steps_turn_about_the_right_axes():
