@@ -77,6 +77,12 @@ def test_public_weights_give_the_maps_that_openvino_gives(shared: Path) -> None:
     assert_same_maps(load_network(path), path, image, 1e-4)
 
 
+def test_the_quantised_release_is_refused_with_advice(shared: Path) -> None:
+    path = shared / "models/human-pose-estimation-0001/FP16-INT8/human-pose-estimation-0001.xml"
+    with pytest.raises(UserError, match="take the FP16 or FP32 release"):
+        load_network(path)
+
+
 def damage(exported: Path, folder: Path, xml: bytes | None = None, weights: bytes | None = None) -> Path:
     path = folder / "damaged.xml"
     path.write_bytes(exported.read_bytes() if xml is None else xml)
