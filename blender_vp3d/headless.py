@@ -40,7 +40,7 @@ def render(take: takes.Take, applied: Applied, folder: Path, width: int | None, 
     """Render every frame of the take through its camera as `folder`/NUMBER.png, NUMBER being the video's frame.
 
     Pictures are `width` px wide, or `_LONGER_SIDE` at the longer side. The scene is no longer fit to be saved
-    afterwards.
+    afterwards. Raises TakeError where a picture cannot be written.
     """
     scene, video = bpy.context.scene, take.video
     width = width or round(_LONGER_SIDE * video["width"] / max(video["width"], video["height"]))
@@ -51,7 +51,10 @@ def render(take: takes.Take, applied: Applied, folder: Path, width: int | None, 
     for done, (number, *visible) in enumerate(zip(take.frames.tolist(), *seen, strict=True), 1):
         for shape, show in zip(shapes, visible, strict=True):
             shape.hide_render = not show
-        picture.render(scene, _FRAME_START + number, folder / f"{number:06d}.png")
+        try:
+            picture.render(scene, _FRAME_START + number, folder / f"{number:06d}.png")
+        except RuntimeError as error:
+            raise takes.TakeError(f"Pictures cannot be written to {folder}: {error}") from error
         progress("render", done, len(take.frames))
 
 

@@ -30,7 +30,7 @@ def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) 
     plate = next((shown for shown in camera.background_images if shown.source == "MOVIE_CLIP"), None)
     plate = plate or camera.background_images.new()
     plate.source, plate.clip, plate.use_camera_clip = "MOVIE_CLIP", clip, False
-    plate.alpha, plate.display_depth, plate.frame_method = 1.0, "BACK", "STRETCH"
+    plate.alpha, plate.display_depth = 1.0, "BACK"
     camera.show_background_images = True
 
     width, height = int(take.video["width"]), int(take.video["height"])
@@ -46,18 +46,27 @@ def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) 
             "The lens bends the image, so the background is shown undistorted"
             + (f"; its tangential part, up to {left:.1f} px, is not." if left > 0.5 else ".")
         )
-    shown = tuple(clip.size)
-    if shown == (height, width) != (width, height):
-        warnings.append(
-            f"Blender {bpy.app.version_string} shows this video lying on its side, as the camera stored it: for a "
-            "matching background use Blender 4.5 or later, or save the video upright."
-        )
-    elif shown != (width, height):
+    turned = _still_turned(clip, take)
+    # Blender fits the clip into the frame before it turns it; the scale undoes what a clip on its side loses by that.
+    plate.frame_method = "FIT" if turned % 180 else "STRETCH"
+    plate.rotation = np.radians(-turned)
+    plate.scale = max(width, height) / min(width, height) if turned % 180 else 1.0
+    shown = tuple(clip.size)[:: -1 if turned % 180 else 1]
+    if shown != (width, height):
         warnings.append(
             f"Blender reads the video as {shown[0]} x {shown[1]}, the capture as {width} x {height}: "
             "the background will not match."
         )
     return warnings
+
+
+def _still_turned(clip: bpy.types.MovieClip, take: Take) -> int:
+    """Degrees that a recording is still turned by as Blender reads it; later Blenders turn phones' videos upright."""
+    rotation = int(take.video.get("rotation", 0))
+    if rotation == 180:
+        return rotation if bpy.app.version < (4, 4) else 0
+    upright = tuple(clip.size) == (int(take.video["width"]), int(take.video["height"]))
+    return 0 if upright else rotation
 
 
 def _set_distortion(

@@ -69,7 +69,7 @@ class Take:
         camera_t: (C, 3) m.
         distortion: (5,) k1 k2 p1 p2 k3 as in OpenCV.
         residual_px: (P, T, 17) distance of the reprojected 3D joint from the 2D joint, order `skeletons.COCO_17`.
-        video: path, name, width, height, frame_count, start, end (exclusive), every.
+        video: path, name, width, height, rotation (degrees applied), frame_count, start, end (exclusive), every.
         settings: what the user asked for.
         report: detector, lifter, lens, solve, timings, warnings: what to tell the user.
     """

@@ -75,4 +75,4 @@ def _set_time(scene: bpy.types.Scene, take: Take, frame_start: int) -> None:
     render.fps_base = float(render.fps / take.fps)
     scene.frame_start = frame_start + int(take.frames[0])
     scene.frame_end = frame_start + int(take.frames[-1])
-    scene.frame_set(scene.frame_start)
+    scene.frame_set(min(max(scene.frame_current, scene.frame_start), scene.frame_end))

@@ -186,6 +186,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "name": video.name,
             "width": info.width,
             "height": info.height,
+            "rotation": info.rotation,
             "frame_count": info.frame_count,
             "start": wanted.start,
             "end": wanted.stop,

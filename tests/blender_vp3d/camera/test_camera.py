@@ -152,8 +152,22 @@ def test_a_video_of_another_size_is_said(images):
     take = plate_take(images)
     take.video["width"] = 128
     assert "64 x 36" in apply_take(bpy.context, take, "/nowhere/shot.vp3d").warnings[0]
-    take.video.update(width=36, height=64)
-    assert "lying on its side" in apply_take(bpy.context, take, "/nowhere/shot.vp3d").warnings[0]
+
+
+@pytest.mark.parametrize("rotation", [90, 270])
+def test_a_video_that_blender_reads_on_its_side_is_turned_and_fills_the_frame(images, rotation):
+    """As a phone's video in Blender 4.2, which does not know how the phone was held."""
+    take = walker(8, size=(36, 64), K=K(50, 50, 17.5, 31.5), video=str(images))
+    take.video["rotation"] = rotation
+    applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    plate = applied.camera.data.background_images[0]
+    assert applied.warnings == ()
+    assert np.sin(plate.rotation) == pytest.approx({90: -1, 270: 1}[rotation])
+    assert plate.frame_method == "FIT" and plate.scale == pytest.approx(64 / 36)
+    take = plate_take(images)
+    take.video["rotation"] = rotation
+    apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    assert plate.frame_method == "STRETCH" and plate.rotation == 0 and plate.scale == 1
 
 
 def test_a_bent_lens_shows_the_undistorted_plate(images):
