@@ -62,8 +62,8 @@ class Person:
         turn: (3,) rad, by how much the lifter turned all poses: it may take one view for another.
         lengths: (17,) of the bones.
         stature: of this body.
-        pixels: (n, 12, 2) px of the observed joints, undistorted, 0 where unknown.
-        confidence: (n, 12) 0..1.
+        pixels: (n, 13, 2) px of the observed joints, undistorted, 0 where unknown.
+        confidence: (n, 13) 0..1.
         joints: (n, 17, 3) present estimate, camera axes.
         height: of the camera above this person's floor.
         contact: (n, 2) probability that the left and right foot is planted.

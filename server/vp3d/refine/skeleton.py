@@ -6,16 +6,38 @@ to that, and scales each person once at the end.
 
 import numpy as np
 
-from vp3d.common.skeletons import H36M_17, H36M_FROM_COCO
+from vp3d.common.skeletons import COCO_17, H36M_17, H36M_FROM_COCO
 
 JOINTS = len(H36M_17)
 NAMES = H36M_17.joints
 PARENTS = np.maximum(H36M_17.parents, 0)
 """(17,) parent joint of each joint; the root is its own. A bone is named by the joint at its far end."""
 
-OBSERVED = np.array(list(H36M_FROM_COCO))
-OBSERVED_COCO = np.array(list(H36M_FROM_COCO.values()))
+LIMBS = np.array(list(H36M_FROM_COCO))
+LIMBS_COCO = np.array(list(H36M_FROM_COCO.values()))
 """Joints that the detector sees, in both joint sets."""
+OBSERVED = np.append(LIMBS, H36M_17.index("neck"))
+"""(13,) joints that pixels speak of: the limbs', and the neck, where `observations` sees the middle of the face."""
+_FACE = [COCO_17.index(joint) for joint in ("nose", "left_eye", "right_eye", "left_ear", "right_ear")]
+_FACE_TRUST = 0.5
+"""Share of the confidence that remains for the middle of the face: it is not quite Human3.6M's neck."""
+
+
+def observations(pixels: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (T, 13, 2), 0 where unknown, and confidence (T, 13) of the `OBSERVED` joints.
+
+    Args:
+        pixels: (T, 21, 2) px in the order of `BODY_21`, NaN where unknown.
+        confidence: (T, 21).
+    """
+    confidence = np.where(np.isfinite(pixels).all(-1), np.nan_to_num(confidence), 0.0)
+    pixels = np.nan_to_num(pixels)
+    face = confidence[:, _FACE]
+    middle = np.einsum("tf,tfx->tx", face, pixels[:, _FACE]) / np.maximum(face.sum(-1), 1e-9)[:, None]
+    return (
+        np.concatenate([pixels[:, LIMBS_COCO], middle[:, None]], axis=1),
+        np.concatenate([confidence[:, LIMBS_COCO], _FACE_TRUST * face.max(-1, keepdims=True)], axis=1),
+    )
 
 
 def observed(part: str) -> list[int]:

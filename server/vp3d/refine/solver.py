@@ -120,9 +120,9 @@ def _place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: floa
     """A person at the closed-form root path, or None where no frame has enough joints."""
     pose = np.asarray(poses[index], float)
     frames = np.flatnonzero(np.isfinite(pose).all(axis=(1, 2)))
-    pixels = undistort_points(tracks.joints[index][frames][:, skeleton.OBSERVED_COCO], lens.K, lens.distortion)
-    confidence = np.asarray(tracks.confidence[index][frames][:, skeleton.OBSERVED_COCO], float)
-    confidence = np.where(np.isfinite(pixels).all(-1), np.nan_to_num(confidence), 0.0)
+    pixels, confidence = skeleton.observations(
+        undistort_points(tracks.joints[index][frames], lens.K, lens.distortion), tracks.confidence[index][frames]
+    )
     pose = pose[frames]
     if not len(frames):
         return None
@@ -144,7 +144,7 @@ def _place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: floa
         turn=np.zeros(3),
         lengths=lengths,
         stature=stature,
-        pixels=np.nan_to_num(pixels),
+        pixels=pixels,
         confidence=confidence,
         joints=pose + root[:, None],
         height=skeleton.ADULT_STATURE,
@@ -245,7 +245,7 @@ class _Solver:
 
 
 def _whole(seen: np.ndarray) -> np.ndarray:
-    """(n,) whether both feet and a side of the trunk are among the seen joints (n, 12)."""
+    """(n,) whether both feet and a side of the trunk are among the observed joints (n, 13)."""
     feet, hips, shoulders = (seen[:, skeleton.observed(part)] for part in ("ankle", "hip", "shoulder"))
     return feet.all(-1) & hips.any(-1) & shoulders.any(-1)
 
@@ -288,8 +288,8 @@ def _world(solver: _Solver, indices: list[int], tracks: Tracks, lens: Lens) -> S
         joints[index, person.frames] = person.joints * size @ R + position
         planted[index, person.frames] = person.contact
     residual = np.full((P, T, tracks.joints.shape[2]), np.nan)
-    seen = camera.project(joints[:, :, skeleton.OBSERVED]) - tracks.joints[:, :, skeleton.OBSERVED_COCO]
-    residual[:, :, skeleton.OBSERVED_COCO] = np.linalg.norm(seen, axis=-1)
+    seen = camera.project(joints[:, :, skeleton.LIMBS]) - tracks.joints[:, :, skeleton.LIMBS_COCO]
+    residual[:, :, skeleton.LIMBS_COCO] = np.linalg.norm(seen, axis=-1)
     residual = residual[:, :, :17]
     report = _report(solver, indices, tracks, lens, camera, scale, joints, residual)
     return Solution(camera, joints, planted, residual, report)
