@@ -49,9 +49,12 @@ MIN_AFFINITY = 0.2
 """Clusters merge while their mean affinity is at least this."""
 MIN_JOINTS = 4
 """Three, and the neck, which is no joint of the result."""
+MIN_TRUNK_JOINTS = 2
+"""Of neck, shoulders and hips: an arm or a leg alone is a fragment, to be given to the person it belongs to."""
 MIN_MEAN_SCORE = 0.5
 """Mean per joint of joint and limb scores: people reach 0.55 (lying) to 1.8, most trees and chairs 0.3…0.5."""
 
+_TRUNK = [i for i, name in enumerate(KEYPOINTS) if name == "neck" or name.endswith(("shoulder", "hip"))]
 _SAMPLES = 10
 _PROBES = (2, 5, 7)  # samples looked at first: most pairs have nothing between them
 _MIN_SAMPLE = 0.05
@@ -241,7 +244,7 @@ def group(peaks: Peaks, affinity: np.ndarray) -> list[np.ndarray]:
 
 
 def _plausible(members: np.ndarray, peaks: Peaks, affinity: np.ndarray) -> bool:
-    if len(members) < MIN_JOINTS:
+    if len(members) < MIN_JOINTS or np.isin(peaks.kind[members], _TRUNK).sum() < MIN_TRUNK_JOINTS:
         return False
     # Each limb counts once: half the sum of a symmetric matrix.
     total = peaks.score[members].sum() + 0.5 * affinity[np.ix_(members, members)].sum()

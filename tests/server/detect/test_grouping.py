@@ -88,6 +88,14 @@ def test_a_fragment_takes_the_place_of_a_worse_joint() -> None:
     assert person[KEYPOINTS.index("right_wrist")] == 5
 
 
+def test_an_arm_alone_is_nobody() -> None:
+    arm = [f"right_{part}" for part in ("shoulder", "elbow", "wrist")]
+    chain = np.diag(np.full(3, 0.9), 1)
+    assert group(candidates(*arm, "right_ear"), chain + chain.T) == []
+    (person,) = group(candidates("neck", *arm), chain + chain.T)
+    assert (person >= 0).sum() == 4
+
+
 def test_two_people_get_their_own_arms_back() -> None:
     # The strongest single affinity between a shoulder and an elbow is wrong; only both pairs together tell.
     peaks = candidates(*("nose",) * 2, *("neck",) * 2, *("right_shoulder",) * 2, *("right_elbow",) * 2)
