@@ -27,6 +27,7 @@ STOP_SECONDS = 2.0
 """How long the server may take to end by itself, and then again after being told to terminate."""
 LOGS_KEPT = 5
 _READ_SECONDS = 0.005  # a tick stops reading after this time; the rest waits for the next one
+_REPAIR = "Press Repair in the add-on's preferences."
 _TAIL = 4000  # bytes of the log that go into a report
 
 
@@ -65,18 +66,18 @@ class Server:
 
     def __init__(self, environment: Environment, command: list[str] | None = None) -> None:
         self.environment = environment
-        self.hello: dict = {}
         self.phase = Phase.STARTING
         self._token = secrets.token_hex(32)
-        self._folder = Path(tempfile.mkdtemp(prefix="vp3d-"))
-        self._ready_file = self._folder / "ready.json"
         self._socket: socket.socket | None = None
         self._decoder = protocol.Decoder()
         self._received: deque[dict] = deque()
         self._outgoing = bytearray()
         self._terminated = False
         command = command or [str(environment.python), "-I", "-u", "-X", "utf8", "-m", "vp3d", "serve"]
+        self._folder = Path()
         try:
+            self._folder = Path(tempfile.mkdtemp(prefix="vp3d-"))
+            self._ready_file = self._folder / "ready.json"
             self.log = new_log(environment.log_folder, "server")
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -89,10 +90,8 @@ class Server:
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise ServerError(
-                f"The pose server cannot be started: {error.strerror or error}.", "Repair its installation in Setup."
-            ) from error
+            self._remove_folder()
+            raise ServerError(f"The pose server cannot be started: {error.strerror or error}.", _REPAIR) from error
         self._deadline = time.monotonic() + START_SECONDS
 
     @property
@@ -115,12 +114,12 @@ class Server:
         try:
             if self.phase is Phase.STARTING:
                 self._look_for_ready_file()
-            if self.phase is Phase.CONNECTING:
-                self._finish_connecting()
-            if self.phase in (Phase.GREETING, Phase.READY):
+            if self.phase is Phase.CONNECTING and self._socket:
+                self._finish_connecting(self._socket)
+            if self.phase in (Phase.GREETING, Phase.READY) and self._socket:
                 over = self._process.poll() is not None
                 self._flush()
-                self._read()
+                self._read(self._socket)
                 # a child of the server may still hold the connection open
                 if over and not self._received:
                     self._lose(None)
@@ -140,8 +139,7 @@ class Server:
         if self.phase in (Phase.STOPPING, Phase.GONE):
             return
         if self.phase is Phase.READY:
-            with contextlib.suppress(ServerError):
-                self.send("shutdown")
+            self.send("shutdown")
         self._hang_up()
         self.phase = Phase.STOPPING
         self._deadline = time.monotonic() + STOP_SECONDS
@@ -187,24 +185,22 @@ class Server:
     def _look_for_ready_file(self) -> None:
         try:
             ready = json.loads(self._ready_file.read_text("utf-8"))
-        except FileNotFoundError:
-            return
-        except OSError:  # Windows: a virus scanner holds the new file for a moment
+        except OSError:  # not there yet; or on Windows, a virus scanner holds it for a moment
             return
         except ValueError:
             raise protocol.ProtocolError("its ready file is damaged.") from None
         self._check_protocol(ready.get("protocol"))
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        self._socket.connect_ex(("127.0.0.1", int(ready["port"])))
+        self._socket = connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        connection.connect_ex(("127.0.0.1", int(ready["port"])))
         self.phase = Phase.CONNECTING
         self._deadline = time.monotonic() + HELLO_SECONDS
 
-    def _finish_connecting(self) -> None:
-        _, writable, failed = select.select([], [self._socket], [self._socket], 0)
+    def _finish_connecting(self, connection: socket.socket) -> None:
+        _, writable, failed = select.select([], [connection], [connection], 0)
         if not (writable or failed):
             return
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._lose("The pose server does not accept a connection.")
         self.phase = Phase.GREETING
         self.send("hello", protocol=protocol.PROTOCOL, token=self._token)
@@ -215,7 +211,6 @@ class Server:
         if message["type"] != "hello":
             raise protocol.ProtocolError("its first message is no greeting.")
         self._check_protocol(message["protocol"])
-        self.hello = message
         self.phase = Phase.READY
         logger.info("connected to server %s, process %s", message.get("version"), self.pid)
 
@@ -223,7 +218,7 @@ class Server:
         if number != protocol.PROTOCOL:
             self._lose(
                 f"The installed pose server speaks protocol {number}, and this add-on speaks {protocol.PROTOCOL}.",
-                "Repair its installation in Setup, so that both are of one version.",
+                _REPAIR,
             )
 
     def _check_start(self) -> None:
@@ -243,10 +238,10 @@ class Server:
         except OSError:
             self._outgoing.clear()  # the process's end or the next read tells what happened
 
-    def _read(self) -> None:
+    def _read(self, connection: socket.socket) -> None:
         until = time.monotonic() + _READ_SECONDS
         try:
-            while data := self._socket.recv(65536):
+            while data := connection.recv(65536):
                 self._received.extend(self._decoder.feed(data))
                 if time.monotonic() > until:
                     return
@@ -272,13 +267,18 @@ class Server:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
     def _finish(self) -> None:
         self._hang_up()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
         self.phase = Phase.GONE
+
+    def _remove_folder(self) -> None:
+        if self._folder.name:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def new_log(folder: Path, name: str) -> Path:

@@ -28,6 +28,7 @@ class Installation:
         self.done = self.total = 0
         self.said: list[str] = []
         self.message = self.hint = ""
+        self._rest = b""
         python, folder = python or Path(sys.executable), folder or payload("install")
         if folder is None:
             self._fail("This copy of the add-on has no installer.", "Install the add-on from its zip.")
@@ -88,7 +89,6 @@ class Installation:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         self._output = path.open("rb")
-        self._rest = b""
         self.running = True
 
     def _handle(self, message: dict) -> None:

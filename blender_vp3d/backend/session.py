@@ -33,16 +33,21 @@ class Session:
         self.server: Server | None = None
         self.longest_tick = 0.0
         self._start_server = start_server
-        self._environment: Environment | None = None
+        self._environment: Environment
         self._ending: list[Server] = []
         self._attempts = 0
         self._may_start_at = 0.0
         self._deadline = 0.0  # of a cancel or of idleness
 
     @property
+    def running(self) -> Job | None:
+        """The job that runs, if one does."""
+        return self.job if self.job and self.job.active else None
+
+    @property
     def busy(self) -> bool:
         """Whether a job runs."""
-        return self.job is not None and self.job.active
+        return self.running is not None
 
     def start(self, job: Job, environment: Environment) -> None:
         """Begin a job; raises RuntimeError while another one runs."""
@@ -54,15 +59,14 @@ class Session:
 
     def cancel(self) -> None:
         """Ask the running job to stop. Its finished stages stay cached."""
-        if not self.busy or self.job.state is JobState.CANCELLING:
-            return
-        if self.job.state is JobState.STARTING:
-            self.job.state = JobState.CANCELLED
+        job = self.running
+        if job and job.state is JobState.STARTING:
+            job.state = JobState.CANCELLED
             self._deadline = time.monotonic() + IDLE_SECONDS
-            return
-        self.job.state = JobState.CANCELLING
-        self._deadline = time.monotonic() + CANCEL_SECONDS
-        self.server.send("cancel", job=self.job.id)
+        elif job and job.state is JobState.RUNNING and self.server:
+            job.state = JobState.CANCELLING
+            self._deadline = time.monotonic() + CANCEL_SECONDS
+            self.server.send("cancel", job=job.id)
 
     def tick(self) -> bool:
         """Advance everything without waiting. True while there is something left to watch."""
@@ -72,15 +76,15 @@ class Session:
         except Exception as error:  # a timer that raises is dropped by Blender, and the job would hang for ever
             logger.exception("the session failed")
             self._retire(at_once=True)
-            if self.busy:
-                self.job.fail("Something unexpected happened in the add-on.", "Copy the report.", repr(error))
+            if self.running:
+                self.running.fail("Something unexpected happened in the add-on.", "Copy the report.", repr(error))
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
         return self.busy or self.server is not None or bool(self._ending)
 
     def close(self) -> None:
         """End the job and the server, and wait for it, at most a few seconds."""
-        if self.busy:
-            self.job.state = JobState.CANCELLED
+        if self.running:
+            self.running.state = JobState.CANCELLED
         self._retire()
         for server in self._ending:
             server.stop()
@@ -96,46 +100,41 @@ class Session:
             self._lost(error)
 
     def _watch(self) -> None:
-        now = time.monotonic()
-        if self.server is None:
-            if self.busy and now >= self._may_start_at:
+        now, server, job = time.monotonic(), self.server, self.running
+        if server is None:
+            if job and now >= self._may_start_at:
                 self._may_start_at = now + RESPAWN_SECONDS
                 self._attempts += 1
                 self.server = self._start_server(self._environment)
             return
-        was_busy = self.busy
-        for message in self.server.poll():
-            self.job.handle(message)
-        if self.busy and self.job.state is JobState.STARTING and self.server.phase is Phase.READY:
-            self.job.state = JobState.RUNNING
-            self.server.send(
-                "start",
-                job=self.job.id,
-                video=str(self.job.video),
-                take=str(self.job.take),
-                options=self.job.options,
-            )
-        elif self.busy and self.job.state is JobState.CANCELLING and now > self._deadline:
-            self.job.state = JobState.CANCELLED
-            self._retire(at_once=True)
-        elif was_busy and not self.busy:
+        for message in server.poll():
+            if job:
+                job.handle(message)
+        if job is None:
+            if now > self._deadline:
+                self._retire()
+        elif not job.active:
             self._deadline = now + IDLE_SECONDS
-        elif not self.busy and now > self._deadline:
-            self._retire()
+        elif job.state is JobState.STARTING and server.phase is Phase.READY:
+            job.state = JobState.RUNNING
+            server.send("start", job=job.id, video=str(job.video), take=str(job.take), options=job.options)
+        elif job.state is JobState.CANCELLING and now > self._deadline:
+            job.state = JobState.CANCELLED
+            self._retire(at_once=True)
 
     def _lost(self, error: ServerError) -> None:
         logger.warning("server lost: %s", error.message)
-        if self.server:
-            self._retire()
-        if not self.busy:
+        self._retire()
+        job = self.running
+        if job is None:
             return
-        if self.job.state is JobState.CANCELLING:
-            self.job.state = JobState.CANCELLED
-        elif self.job.state is JobState.RUNNING:
+        if job.state is JobState.CANCELLING:
+            job.state = JobState.CANCELLED
+        elif job.state is JobState.RUNNING:
             hint = "Press Capture again: what was finished is kept, and it goes on from there."
-            self.job.fail(error.message, hint, error.details)
+            job.fail(error.message, hint, error.details)
         elif self._attempts >= ATTEMPTS:
-            self.job.fail(error.message, error.hint, error.details)
+            job.fail(error.message, error.hint, error.details)
 
     def _retire(self, at_once: bool = False) -> None:
         if self.server is None:

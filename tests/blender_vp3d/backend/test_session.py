@@ -131,7 +131,7 @@ def test_the_environment_has_no_python(environment, tmp_path, monkeypatch):
     one, job = Session(), new_job(tmp_path)
     run(one, job, environment)
     assert job.message.startswith("The pose server cannot be started")
-    assert "Setup" in job.hint
+    assert "preferences" in job.hint
 
 
 def test_a_server_that_dies_while_working(sessions, environment, tmp_path):

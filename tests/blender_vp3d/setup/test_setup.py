@@ -74,18 +74,12 @@ def test_no_python_and_no_installer(tmp_path):
     assert "cannot be started" in Installation(tmp_path / "file", Path(sys.executable), tmp_path).message
 
 
-def test_the_real_installer_understands_the_call(tmp_path, repository):
-    """Its own help, asked for in the way that the add-on asks for a setup."""
-    run = Installation.__new__(Installation)
-    run.message = run.hint = run.stage = ""
-    run.said = []
-    tmp_path.mkdir(exist_ok=True)
-    run._start([sys.executable, "-I", "-u", str(repository / "install"), "setup", "--help"], tmp_path)
-    while run.poll():
-        time.sleep(0.01)
-    text = next((tmp_path / "logs").glob("setup-*.log")).read_text("utf-8")
-    assert not run.message, text
-    assert "--json" in text
+def test_the_real_installer_tells_what_it_will_download_and_can_be_stopped(tmp_path):
+    run = Installation(tmp_path / "home", Path(sys.executable))
+    finish(run, lambda run: run.said)
+    run.stop()
+    assert "MB" in " ".join(run.said), run.message
+    assert str(tmp_path / "home") in run.said[0]
 
 
 def test_panel_and_operator(tmp_path, monkeypatch):
