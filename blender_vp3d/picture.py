@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Color, Matrix
 
 from .common.armature import BONES
 from .skeleton.person import COLOURS
@@ -135,7 +135,7 @@ def _material(name: str, colour: Colour) -> bpy.types.Material:
 def _plain(colour: tuple[float, float, float]) -> Colour:
     def node(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
         made = tree.nodes.new("ShaderNodeRGB")
-        made.outputs[0].default_value = (*colour, 1)
+        made.outputs[0].default_value = (*Color(colour).from_srgb_to_scene_linear(), 1)
         return made.outputs[0]
 
     return node

@@ -12,8 +12,8 @@ from ..animation import Channel
 from ..common import armature as bones
 from ..common.take import Take
 
-COLOURS = {"L": (0.10, 0.45, 0.95), "R": (0.95, 0.35, 0.10), "": (0.65, 0.65, 0.61)}
-"""Linear RGB of the left side, the right side and the middle."""
+COLOURS = {"L": (0.35, 0.70, 0.98), "R": (0.98, 0.63, 0.35), "": (0.83, 0.83, 0.81)}
+"""sRGB of the left side, the right side and the middle, as in the drawings of 2D skeletons."""
 
 _CONFIDENCE = "confidence"
 

@@ -69,6 +69,14 @@ def test_a_take_becomes_a_file_and_pictures(repository, take, tmp_path):
                 assert (tint > 0.1) == visible, (step, person, side, pixels[v, u])
 
 
+@pytest.mark.parametrize("option", ["--blend", "--render"])
+def test_what_cannot_be_written_is_said_in_a_sentence(repository, take, tmp_path, option):
+    (tmp_path / "file").touch()
+    done = batch(repository, take[1] / "walk.vp3d", option, tmp_path / "file" / "out.blend")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("content", [None, b"no zip"])
 def test_what_is_no_take_is_said_in_a_sentence(repository, tmp_path, content):
     if content:
