@@ -4,6 +4,8 @@ import numpy as np
 
 _MIN_JOINTS = 4
 _MIN_DEPTH = 0.3  # m; nearer than this no whole body part fits a picture
+_RIDGE = 1e-12
+"""Puts a person whose joints all fall on one pixel at depth 0, so out of sight, instead of nowhere."""
 _ITERATIONS = 6
 _KERNEL = 3.0  # the robust kernel's width in median residuals
 
@@ -40,7 +42,7 @@ def root_translation(
     translation = np.full((len(pose), 3), np.nan)
     residual = np.full(known.shape, np.nan)
     for _ in range(_ITERATIONS):
-        normal = np.einsum("tj,tjki,tjkl->til", weight, rows, rows)
+        normal = np.einsum("tj,tjki,tjkl->til", weight, rows, rows) + _RIDGE * np.eye(3)
         normal[~usable] = np.eye(3)
         moment = np.einsum("tj,tjki,tjk->ti", weight, rows, rhs)
         translation = np.linalg.solve(normal, moment[..., None])[..., 0]

@@ -39,7 +39,7 @@ _MAX_DEPTH_STEP = 0.2
 """Largest change of a joint's depth in one step, as a share of its depth."""
 _MISFIT = 0.1
 """Median residual, as a share of the person's height, above which a frame's closed-form root is not used."""
-_KNOWN_FOCAL_SIGMA = 1e-4
+_KNOWN_FOCAL_SIGMA = 1e-6
 _TURN_SIGMA = np.radians(8.0)
 """By how much a lifter usually turns a person who is seen from an unusual height or side."""
 _HEIGHT_SIGMA = 1.0

@@ -54,9 +54,10 @@ def test_nan_where_it_cannot_be_known(scene):
     confidence[3, 3:] = 0
     pose[5] = np.nan
     pixels[7] = K[:2, 2] - (pixels[7] - K[:2, 2])  # upside down: only a body behind the camera looks so
+    pixels[9] = [700, 300]
     translation, residual = root_translation(pose, pixels, confidence, K)
     lost = np.zeros(len(pose), bool)
-    lost[[3, 5, 7]] = True
+    lost[[3, 5, 7, 9]] = True
     np.testing.assert_array_equal(np.isnan(translation).any(-1), lost)
     np.testing.assert_array_equal(np.isnan(residual), lost)
     np.testing.assert_allclose(translation[~lost], root[~lost], atol=1e-6)
