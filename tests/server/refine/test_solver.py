@@ -235,6 +235,29 @@ def test_progress_runs_to_the_end(walking):
     assert seen[-1][1] == seen[-1][2]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(12))
+def test_garbage_never_blows_up(seed):
+    """Joints anywhere, poses of any size, people who come and go: finite results or a plain sentence."""
+    rng = np.random.default_rng(seed)
+    P, T = rng.integers(1, 4), rng.integers(1, 60)
+    poses = rng.normal(0, rng.choice([0.0, 0.01, 0.3, 3.0]), (P, T, 17, 3))
+    poses[rng.random((P, T)) < 0.3] = np.nan
+    joints = rng.uniform(-200, 2200, (P, T, 21, 2)) if seed % 3 else np.full((P, T, 21, 2), 500.0)
+    joints[rng.random((P, T, 21)) < rng.choice([0, 0.5, 0.95])] = np.nan
+    confidence = np.where(np.isfinite(joints[..., 0]), rng.random((P, T, 21)), 0)
+    frames = np.sort(rng.choice(500, T, replace=False)).astype(np.int32)
+    lens = Lens(K, np.zeros(5), "prior", "A guess.", rng.choice([0, 0.25]))
+    try:
+        solution = solve(Tracks(frames, joints, confidence, np.ones((P, T, 21), np.uint8)), poses, lens, SIZE, FPS)
+    except UserError:
+        return
+    assert all(np.isfinite(part).all() for part in (solution.camera.K, solution.camera.R, solution.camera.t))
+    placed, present = (np.isfinite(array).all(axis=(2, 3)) for array in (solution.joints, poses))
+    assert not (placed & ~present).any()
+    json.dumps(solution.report, allow_nan=False)
+
+
 @pytest.mark.parametrize("name", ["cam01", "cam02", "cam04"])
 def test_real_camera_from_a_real_motion(shared, name):
     """A man who nearly loses his balance before cameras that are rolled by up to 26°: his 3D joints (measured by four
