@@ -18,13 +18,15 @@ _LONGER_SIDE = 640  # px
 
 
 def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Sequence[int] | None = None) -> Applied:
-    """Build a take into an empty scene and save it; the file names the video relative to itself.
+    """Build a take into an empty scene and save it; the file names the video relative to itself and opens
+    with the view through the camera.
 
     Raises:
         TakeError: when the take has nobody, or the file cannot be written.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     applied = apply_take(bpy.context, take, take_path, person_ids, frame_start=_FRAME_START)
+    _look_through_camera()
     if blend:
         for clip in bpy.data.movieclips:
             clip.filepath = _relative(clip.filepath, blend.parent)
@@ -56,6 +58,14 @@ def render(take: takes.Take, applied: Applied, folder: Path, width: int | None, 
         except RuntimeError as error:
             raise takes.TakeError(f"Pictures cannot be written to {folder}: {error}") from error
         progress("render", done, len(take.frames))
+
+
+def _look_through_camera() -> None:
+    """In every workspace that shows the scene, so that the file opens on plate and armature."""
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            if area.type == "VIEW_3D":
+                area.spaces.active.region_3d.view_perspective = "CAMERA"
 
 
 def _relative(path: str, folder: Path) -> str:

@@ -51,6 +51,8 @@ def test_a_take_becomes_a_file_and_pictures(repository, take, tmp_path):
     assert sorted(thing.type for thing in bpy.data.objects) == ["ARMATURE", "ARMATURE", "CAMERA"]
     assert not bpy.data.meshes and not bpy.data.materials and not bpy.data.lights
     assert bpy.data.movieclips[0].filepath == "//0000.png"
+    views = [area.spaces.active for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D"]
+    assert views and all(view.region_3d.view_perspective == "CAMERA" for view in views)
     scene = bpy.context.scene
     assert (scene.render.resolution_x, scene.render.resolution_y) == (1280, 720)
 
