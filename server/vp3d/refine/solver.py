@@ -36,7 +36,7 @@ class Solution:
         contacts: (P, T, 2) probability that the left and right foot is planted; 0 where absent.
         residual_px: (P, T, 17) distance of the reprojected from the detected joint in COCO order, NaN where there is
             nothing to compare.
-        report: JSON-able figures: `lens`, `camera` (pitch is positive where it looks up, roll where the world's up leans
+        report: JSON-able figures: `lens`, `camera` (pitch is positive where it looks up, roll where the world leans
             to the right in the picture), `people`, and `warnings` in plain words.
     """
 
