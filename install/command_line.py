@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reporter.fail(error)
         return 1
     except KeyboardInterrupt:
-        error = InstallError("Stopped.", "What was half made is removed; the same command starts again.")
+        error = InstallError("Stopped.", "Half-made environments are removed; the same command goes on.")
         reporter.fail(error, cancelled=True)
         return 130
 

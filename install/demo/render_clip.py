@@ -65,6 +65,9 @@ JOINTS = {
 }
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 
+# materials of the mesh; the last has lashes, too
+_BODY, _HEAD, _HAIR = range(3)
+
 COLOURS = {
     "skin": (0.62, 0.40, 0.29),
     "lips": (0.48, 0.19, 0.16),
@@ -215,10 +218,12 @@ class Person:
 
     def _face_points(self) -> dict[str, Vector]:
         eyes = {side: self.heads[f"{side}Eye"] for side in "LR"}
-        # The rig has no ears: they are the widest points of the head at the height between nose and eyes.
-        x, y, z = self.corners.T
+        # The rig has no ears: they are the widest points of the head, hair apart, between the heights of nose and eyes.
+        mesh = self.mesh.data
+        skin = sorted({i for p in mesh.polygons if p.material_index == _HEAD for i in p.vertices})
+        x, y, z = self.corners[skin].T
         beside = (z > self.heads["MNose"].z - 0.02) & (z < eyes["L"].z + 0.02) & (y > -0.07) & (y < 0.03)
-        ears = self.corners[beside & (np.abs(x) < 0.12)]
+        ears = self.corners[skin][beside]
         points = (
             self.heads["MNose"],
             eyes["L"] + Vector((0, -0.02, 0)),
@@ -280,7 +285,7 @@ def _uv_islands(mesh: bpy.types.Mesh) -> list[tuple[np.ndarray, int]]:
 
 
 def _garment(person: Person, loops: np.ndarray, material: int) -> str:
-    """What an island is, from the bones that move it: material 0 is the body, 1 the head, 2 hair and lashes."""
+    """What an island is, from the bones that move it."""
     mesh = person.mesh.data
     names = [group.name.removeprefix("Bip01 ") for group in person.mesh.vertex_groups]
     vertices = sorted({mesh.loops[int(i)].vertex_index for i in loops})
@@ -290,13 +295,13 @@ def _garment(person: Person, loops: np.ndarray, material: int) -> str:
         return sum(any(part in bone for part in parts) for bone in bones) / len(bones)
 
     top = person.corners[vertices, 2].max()
-    if material == 0:
+    if material == _BODY:
         if share("Finger") > 0.25:
             return "skin"
         if share("Foot", "Toe") > 0.6:
             return "shoes"
         return "trousers" if top < 1.12 and share("Thigh", "Calf", "Pelvis", "Foot", "Toe") > 0.5 else "shirt"
-    if material == 2:
+    if material == _HAIR:
         return "hair"
     if share("LEye", "REye") > 0.9 and len(vertices) < 200:
         return "eye"
@@ -517,6 +522,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=2, help="motion frames per video frame (2 for 60 frames a second)")
     parser.add_argument("--count", type=int, default=150, help="video frames")
     parser.add_argument("--turn", type=float, default=0.0, help="turn the motion about the vertical (degrees)")
+    parser.add_argument("--truth", action="store_true", help="write the truth only")
     parser.add_argument("--still", type=int, help="render this frame only, as a PNG")
     parser.add_argument("-o", "--out", type=Path, required=True, help="video to write; the truth goes beside it")
     options = parser.parse_args()
@@ -534,10 +540,10 @@ def main() -> None:
     joints = animate(person, motion, frames)
     set_up_render(out, options.count)
     if options.still is None:
-        bpy.ops.render.render(animation=True)
-        out.with_suffix(".truth.json").write_text(
-            json.dumps(truth(out, K, R, t, joints), separators=(",", ":")), "utf-8"
-        )
+        known = json.dumps(truth(out, K, R, t, joints), separators=(",", ":"))
+        out.with_suffix(".truth.json").write_text(known, "utf-8")
+        if not options.truth:
+            bpy.ops.render.render(animation=True)
     else:
         settings = bpy.context.scene.render.image_settings
         settings.media_type, settings.file_format = "IMAGE", "PNG"
