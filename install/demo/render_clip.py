@@ -221,7 +221,7 @@ class Person:
         # The rig has no ears: they are the widest points of the head, hair apart, between the heights of nose and eyes.
         mesh = self.mesh.data
         skin = sorted({i for p in mesh.polygons if p.material_index == _HEAD for i in p.vertices})
-        x, y, z = self.corners[skin].T
+        _, y, z = self.corners[skin].T
         beside = (z > self.heads["MNose"].z - 0.02) & (z < eyes["L"].z + 0.02) & (y > -0.07) & (y < 0.03)
         ears = self.corners[skin][beside]
         points = (
