@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import bpy
 import numpy as np
 
-_CONSTANT, _LINEAR = 0, 1  # values of Keyframe.interpolation
+CONSTANT, LINEAR = 0, 1  # values of Keyframe.interpolation
 _AUTO_CLAMPED = 4  # of Keyframe.handle_left_type: in place for whoever changes the interpolation
 
 
@@ -31,27 +31,73 @@ def write(
         held: (K,) bool, keys whose value stays until the next one; the others lead there in a straight line.
         channels: the values, (K,) each.
     """
-    curves, groups = _emptied(datablock, name)
-    made: dict[str, Any] = {}
+    curves, groups = keyed(datablock, name)
+    for group in list(groups):
+        groups.remove(group)
+    curves.clear()
+    put(curves, groups, frames, held, channels)
+
+
+def put(
+    curves: Any, groups: Any, frames: np.ndarray, held: np.ndarray, channels: Iterable[Channel], *, merge: bool = False
+) -> None:
+    """Add keyframes to what `keyed` gives, in place of the same channels' present ones.
+
+    Args:
+        curves: F-curves.
+        groups: their groups.
+        frames: (K,) scene frames of the keys, ascending.
+        held: (K,) bool, keys whose value stays until the next one; the others lead there in a straight line.
+        channels: the values, (K,) each.
+        merge: leave present keys before the first and after the last frame.
+    """
+    known = {group.name: group for group in groups}
+    present = {(curve.data_path, curve.array_index): curve for curve in curves}
     points = np.empty((len(frames), 2), np.float32)
     points[:, 0] = frames
-    interpolation = np.where(held, _CONSTANT, _LINEAR).astype(np.int32)
-    handles = np.full(len(frames), _AUTO_CLAMPED, np.int32)
+    new = {
+        "co": points.ravel(),
+        "interpolation": np.where(held, CONSTANT, LINEAR).astype(np.int32),
+        "handle_left_type": np.full(len(frames), _AUTO_CLAMPED, np.int32),
+        "handle_right_type": np.full(len(frames), _AUTO_CLAMPED, np.int32),
+    }
     for channel in channels:
-        curve = curves.new(channel.path, index=channel.index)
-        if channel.group not in made:
-            made[channel.group] = groups.new(channel.group)
-        curve.group = made[channel.group]
         points[:, 1] = channel.values
-        curve.keyframe_points.add(len(frames))
-        for attribute, values in (
-            ("co", points.ravel()),
-            ("interpolation", interpolation),
-            ("handle_left_type", handles),
-            ("handle_right_type", handles),
-        ):
+        keys = new
+        if old := present.get((channel.path, channel.index)):
+            if merge and len(old.keyframe_points):
+                keys = _merged(old, new)
+            old.keyframe_points.clear()
+        curve = old or curves.new(channel.path, index=channel.index)
+        if not old:
+            if channel.group not in known:
+                known[channel.group] = groups.new(channel.group)
+            curve.group = known[channel.group]
+        curve.keyframe_points.add(len(keys["interpolation"]))
+        for attribute, values in keys.items():
             curve.keyframe_points.foreach_set(attribute, values)
         curve.update()
+
+
+_HANDLES = ("handle_left", "handle_right")
+
+
+def _merged(curve: bpy.types.FCurve, new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The new keys, between those of the curve that lie outside them."""
+    count = len(curve.keyframe_points)
+    first, last = new["co"][0], new["co"][-2]
+    merged, order = {}, None
+    for attribute in (*new, *_HANDLES):
+        wide = attribute in ("co", *_HANDLES)
+        old = np.empty(count * (1 + wide), np.float32 if wide else np.int32)
+        curve.keyframe_points.foreach_get(attribute, old)
+        rows = np.concatenate([a.reshape(-1, 1 + wide) for a in (old, new["co"] if wide else new[attribute])])
+        if order is None:
+            keep = np.ones(len(rows), bool)
+            keep[:count] = (rows[:count, 0] < first) | (rows[:count, 0] > last)
+            order = np.flatnonzero(keep)[np.argsort(rows[keep, 0], kind="stable")]
+        merged[attribute] = rows[order].ravel()
+    return merged
 
 
 def clear(datablock: bpy.types.ID) -> None:
@@ -73,24 +119,19 @@ def curves_of(datablock: bpy.types.ID) -> Any:
     return bag.fcurves if bag else ()
 
 
-def _emptied(datablock: bpy.types.ID, name: str) -> tuple[Any, Any]:
-    """F-curves and groups of a datablock's action, both empty."""
+def keyed(datablock: bpy.types.ID, name: str) -> tuple[Any, Any]:
+    """F-curves of a datablock's action, and their groups; an action called `name` is made where there is none."""
     animation = datablock.animation_data or datablock.animation_data_create()
     action = animation.action
     if not action:
         action = animation.action = bpy.data.actions.new(name)
     if bpy.app.version < (4, 4):
-        holder = action
-    else:
-        slot = animation.action_slot
-        if not slot:
-            slot = animation.action_slot = action.slots.new(id_type=datablock.id_type, name=datablock.name)
-        holder = _channelbag(action, slot)
-    groups = holder.groups
-    for group in list(groups):
-        groups.remove(group)
-    holder.fcurves.clear()
-    return holder.fcurves, groups
+        return action.fcurves, action.groups
+    slot = animation.action_slot
+    if not slot:
+        slot = animation.action_slot = action.slots.new(id_type=datablock.id_type, name=datablock.name)
+    bag = _channelbag(action, slot)
+    return bag.fcurves, bag.groups
 
 
 def _channelbag(action: bpy.types.Action, slot: Any) -> Any:

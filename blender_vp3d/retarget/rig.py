@@ -1,0 +1,219 @@
+"""An armature as numbers: how its bones hang together, where they rest, and what they do over time. No bpy in here.
+
+All is said in armature space unless it says world. The world is metres with Z up.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import rotations as rot
+
+Chains = Mapping[str, tuple[int, ...]]
+"""Canonical bone → indices of a rig's bones, from the body outward."""
+
+
+@dataclass(frozen=True)
+class Rig:
+    """An armature object. B bones, parents before children.
+
+    Attributes:
+        names: bone names.
+        parents: (B,) index of the parent, -1 for none.
+        heads: (B, 3) rest.
+        tails: (B, 3) rest.
+        rest: (B, 4) quaternions of the bones' axes at rest.
+        connected: (B,) bool, bones that cannot be moved.
+        inherits: (B,) bool, bones that turn with their parent.
+        local_location: (B,) bool, whose location is along their own axes instead of the armature's.
+        pose_location: (B, 3) present pose.
+        pose_rotation: (B, 4) present pose.
+        modes: Blender's rotation mode of each bone.
+        position: (3,) m, of the object in the world.
+        orientation: (4,) of the object in the world.
+        scale: of the object in the world.
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    heads: np.ndarray
+    tails: np.ndarray
+    rest: np.ndarray
+    connected: np.ndarray
+    inherits: np.ndarray
+    local_location: np.ndarray
+    pose_location: np.ndarray
+    pose_rotation: np.ndarray
+    modes: tuple[str, ...]
+    position: np.ndarray
+    orientation: np.ndarray
+    scale: float
+
+    def chains(self, bones: Mapping[str, Iterable[str]]) -> dict[str, tuple[int, ...]]:
+        """Bone names as indices; names that the rig lacks are left out."""
+        index = {name: i for i, name in enumerate(self.names)}
+        found = {bone: tuple(index[name] for name in chain if name in index) for bone, chain in bones.items()}
+        return {bone: chain for bone, chain in found.items() if chain}
+
+    def ancestors(self, bone: int) -> list[int]:
+        """Parent, its parent, and so on."""
+        found = []
+        while (bone := self.parents[bone]) >= 0:
+            found.append(bone)
+        return found
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What some bones of a rig do, in the world. T frames, N bones.
+
+    Attributes:
+        rig: whose bones they are.
+        bones: (N,) indices into the rig's bones, parents before children.
+        frames: (T,) scene frames.
+        rotations: (T, N, 4) quaternions of the bones' axes.
+        heads: (T, N, 3) m.
+    """
+
+    rig: Rig
+    bones: tuple[int, ...]
+    frames: np.ndarray
+    rotations: np.ndarray
+    heads: np.ndarray
+
+    def rotation(self, bone: int) -> np.ndarray:
+        """(T, 4) of a bone given by its index in the rig."""
+        return self.rotations[:, self.bones.index(bone)]
+
+    def head(self, bone: int) -> np.ndarray:
+        """(T, 3) m of a bone given by its index in the rig."""
+        return self.heads[:, self.bones.index(bone)]
+
+
+def forward(
+    rig: Rig, wanted: Iterable[int], location: Sequence[np.ndarray], rotation: Sequence[np.ndarray]
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Where bones are when posed: armature-space rotations and heads by bone, of `wanted` and all their ancestors.
+
+    Args:
+        rig: its bones' scale is taken to be 1.
+        wanted: indices of bones.
+        location: B × (..., 3) of the pose.
+        rotation: B × (..., 4) of the pose.
+    """
+    turned: dict[int, np.ndarray] = {}
+    moved: dict[int, np.ndarray] = {}
+    for i in _with_ancestors(rig, wanted):
+        parent, rest = rig.parents[i], rig.rest[i]
+        free = 0.0 if rig.connected[i] else location[i]
+        if parent < 0:
+            axes, at = rest, rig.heads[i]
+        else:
+            inverse = rot.conjugate(rig.rest[parent])
+            axes = rot.multiply(turned[parent], rot.multiply(inverse, rest))
+            at = moved[parent] + rot.rotate(
+                turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent])
+            )
+        moved[i] = at + (rot.rotate(axes, free) if rig.local_location[i] and not rig.connected[i] else free)
+        turned[i] = rot.multiply(axes if rig.inherits[i] else rest, rotation[i])
+    return turned, moved
+
+
+def _with_ancestors(rig: Rig, wanted: Iterable[int]) -> list[int]:
+    return sorted({j for i in wanted for j in (i, *rig.ancestors(i))})
+
+
+class Controls:
+    """The bones of a rig that are driven, and how they hang on each other when all others keep their present pose.
+
+    Attributes:
+        rig: the rig.
+        bones: (N,) indices into the rig's bones, parents before children.
+        parents: (N,) position in `bones` of the nearest driven bone above, -1 for none.
+    """
+
+    def __init__(self, rig: Rig, bones: Iterable[int], parents: Mapping[str, str] | None = None) -> None:
+        """See the class.
+
+        Args:
+            rig: the rig.
+            bones: indices of the driven bones.
+            parents: bone → bone it follows, where constraints make that another one than its parent.
+        """
+        self.rig = rig
+        self._said = {rig.names.index(a): rig.names.index(b) if b in rig.names else -1
+                      for a, b in (parents or {}).items() if a in rig.names}  # fmt: skip
+        self.bones = tuple(self._sorted(sorted(set(bones))))
+        place = {bone: n for n, bone in enumerate(self.bones)}
+        location, rotation = rig.pose_location.copy(), rig.pose_rotation.copy()
+        location[list(self.bones)], rotation[list(self.bones)] = 0, rot.IDENTITY
+        turned, moved = forward(rig, self.bones, location, rotation)
+        self.parents = tuple(next((place[a] for a in self._above(bone) if a in place), -1) for bone in self.bones)
+        self._inherits = np.ones(len(self.bones), bool)
+        self._axes = np.empty((len(self.bones), 4))  # without a rotation of its own, relative to the driven parent
+        self._along = np.zeros((len(self.bones), 3))  # head from the driven parent's, in its axes
+        self._fixed = np.zeros((len(self.bones), 3))  # and in the armature's, past a bone that does not turn
+        for n, (bone, parent) in enumerate(zip(self.bones, self.parents, strict=True)):
+            if bone in self._said:  # constraints: what lies between rests
+                turned[bone], moved[bone] = rig.rest[bone], rig.heads[bone]
+            if parent < 0:
+                self._axes[n], self._fixed[n] = turned[bone], moved[bone]
+                continue
+            above = self.bones[parent]
+            base = rig.rest[above] if bone in self._said else turned[above]
+            at = rig.heads[above] if bone in self._said else moved[above]
+            between = [] if bone in self._said else rig.ancestors(bone)[: rig.ancestors(bone).index(above)]
+            stiff = [b for b in between if not rig.inherits[b]]
+            self._inherits[n] = rig.inherits[bone] and not stiff
+            bend = moved[stiff[-1]] if stiff else moved[bone]
+            self._along[n] = rot.rotate(rot.conjugate(base), bend - at)
+            self._fixed[n] = moved[bone] - bend
+            turns = rot.multiply(rot.conjugate(base), turned[bone])
+            self._axes[n] = turns if self._inherits[n] else turned[bone]
+
+    def _above(self, bone: int) -> list[int]:
+        """Bones above in the order met, by what the rig's constraints make of its hierarchy."""
+        if bone not in self._said:
+            return self.rig.ancestors(bone)
+        found: list[int] = []
+        while (bone := self._said.get(bone, -1)) >= 0 and bone not in found:
+            found.append(bone)
+        return found
+
+    def _sorted(self, bones: list[int]) -> list[int]:
+        depth = {bone: len(self._above(bone)) for bone in bones}
+        return sorted(bones, key=lambda bone: (depth[bone], bone))
+
+    def heads(self, rotations: np.ndarray, placed: Mapping[int, np.ndarray], base: np.ndarray) -> np.ndarray:
+        """World heads (T, N, 3) m of the driven bones.
+
+        Args:
+            rotations: (T, N, 4) in the world.
+            placed: position in `bones` → (T, 3) m, of bones that are moved to where they have to be.
+            base: (T, 7) position and orientation of the armature object.
+        """
+        heads = np.empty((*rotations.shape[:2], 3))
+        for n in range(len(self.bones)):
+            heads[:, n] = placed[n] if n in placed else self._hang(n, rotations, heads, base)
+        return heads
+
+    def _hang(self, n: int, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """Where bone n is unless it is moved."""
+        parent = self.parents[n]
+        origin, along = base[:, :3], rot.rotate(base[:, 3:], self.rig.scale * self._fixed[n])
+        if parent >= 0:
+            origin = heads[:, parent] + rot.rotate(rotations[:, parent], self.rig.scale * self._along[n])
+        return origin + along
+
+    def pose(self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (T, N, 4) and locations (T, N, 3) that pose bones hold; see `heads` for the arguments."""
+        held, moved = np.empty_like(rotations), np.empty_like(heads)
+        for n, (bone, parent) in enumerate(zip(self.bones, self.parents, strict=True)):
+            carried = rotations[:, parent] if parent >= 0 and self._inherits[n] else base[:, 3:]
+            axes = rot.multiply(carried, self._axes[n])
+            held[:, n] = rot.multiply(rot.conjugate(axes), rotations[:, n])
+            step = (heads[:, n] - self._hang(n, rotations, heads, base)) / self.rig.scale
+            along = axes if self.rig.local_location[bone] else base[:, 3:]
+            moved[:, n] = rot.rotate(rot.conjugate(along), step)
+        return rot.continuous(held), moved
