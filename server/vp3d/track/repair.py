@@ -65,27 +65,36 @@ def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scal
         left = np.array([BODY_21.index(f"left_{part}") for part in parts])
         right = np.array([BODY_21.index(f"right_{part}") for part in parts])
         for length in range(1, MAX_SWAP_FRAMES + 1):
-            start = 1
-            while start + length < len(joints):
+            free = 0
+            for start in np.flatnonzero(_swapped(joints[:, left], joints[:, right], length, scale)) + 1:
+                if start < free:
+                    continue
                 run = np.arange(start, start + length)
-                share = ((run - start + 1) / (length + 1))[:, None, None]
-                before, after = joints[start - 1], joints[start + length]
-                goal = before + share * (after - before)
-                stay = _distance(joints[run][:, left], goal[:, left]) + _distance(joints[run][:, right], goal[:, right])
-                swap = _distance(joints[run][:, right], goal[:, left]) + _distance(joints[run][:, left], goal[:, right])
-                known = np.isfinite(stay) & np.isfinite(swap)
-                # Somebody who turns differs before and after; somebody whose labels were swapped does not.
-                turn = _distance(before[left] - before[right], after[left] - after[right])
-                stays, swaps, turns = (np.where(known, cost, 0).sum(1) for cost in (stay, swap, turn))
-                least = np.maximum(POP * scale[run] * known.sum(1), 0.75 * turns)
-                if known.any(1).all() and np.all((swaps < 0.5 * stays) & (stays > least)):
-                    for values in (joints, confidence, source):
-                        values[np.ix_(run, left)], values[np.ix_(run, right)] = (
-                            values[np.ix_(run, right)],
-                            values[np.ix_(run, left)],
-                        )
-                    start += length
-                start += 1
+                for values in (joints, confidence, source):
+                    values[np.ix_(run, left)], values[np.ix_(run, right)] = (
+                        values[np.ix_(run, right)],
+                        values[np.ix_(run, left)],
+                    )
+                free = start + length + 1
+
+
+def _swapped(left: np.ndarray, right: np.ndarray, length: int, scale: np.ndarray) -> np.ndarray:
+    """Whether the runs of `length` frames that begin at frame 1, 2, … have left and right (T, L, 2) swapped."""
+    count = max(len(left) - length - 1, 0)
+    swapped = np.ones(count, bool)
+    before, after = slice(0, count), slice(length + 1, length + 1 + count)
+    # Somebody who turns differs before and after; somebody whose labels were swapped does not.
+    turn = _distance(left[before] - right[before], left[after] - right[after])
+    for frame in range(1, length + 1):
+        here, share = slice(frame, frame + count), frame / (length + 1)
+        goals = [side[before] + share * (side[after] - side[before]) for side in (left, right)]
+        stay = _distance(left[here], goals[0]) + _distance(right[here], goals[1])
+        swap = _distance(right[here], goals[0]) + _distance(left[here], goals[1])
+        known = np.isfinite(stay) & np.isfinite(swap)
+        stays, swaps, turns = (np.where(known, cost, 0).sum(1) for cost in (stay, swap, turn))
+        least = np.maximum(POP * scale[here] * known.sum(1), 0.75 * turns)
+        swapped &= known.any(1) & (swaps < 0.5 * stays) & (stays > least)
+    return swapped
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
