@@ -56,20 +56,20 @@ STATURE_SIGMA = 0.06
 """Mean adult height (m) and its relative standard deviation over both sexes."""
 
 _PROPORTIONS = {
-    **dict.fromkeys(("left_hip", "right_hip"), 0.060),
-    **dict.fromkeys(("left_knee", "right_knee"), 0.250),
-    **dict.fromkeys(("left_ankle", "right_ankle"), 0.250),
-    "spine": 0.137,
-    "thorax": 0.160,
-    "neck": 0.070,
-    "head": 0.068,
-    **dict.fromkeys(("left_shoulder", "right_shoulder"), 0.097),
-    **dict.fromkeys(("left_elbow", "right_elbow"), 0.168),
-    **dict.fromkeys(("left_wrist", "right_wrist"), 0.148),
+    **dict.fromkeys(("left_hip", "right_hip"), 0.056),
+    **dict.fromkeys(("left_knee", "right_knee"), 0.245),
+    **dict.fromkeys(("left_ankle", "right_ankle"), 0.246),
+    "spine": 0.146,
+    "thorax": 0.180,
+    "neck": 0.106,
+    "head": 0.081,
+    **dict.fromkeys(("left_shoulder", "right_shoulder"), 0.105),
+    **dict.fromkeys(("left_elbow", "right_elbow"), 0.172),
+    **dict.fromkeys(("left_wrist", "right_wrist"), 0.150),
 }
 PROPORTIONS = np.array([_PROPORTIONS.get(name, 0.0) for name in NAMES])
 """(17,) length of each joint's bone as a share of stature: Drillis and Contini (1966), as Winter tabulates them, for
-the limbs; Human3.6M's own habits for trunk and head."""
+the limbs; trunk and head where the bundled lifter's training puts their joints."""
 
 
 def _masses() -> np.ndarray:

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
 from takes import walk, walk_contacts
 from vp3d.cameras import Camera
 from vp3d.common.skeletons import H36M_FROM_COCO
@@ -78,7 +80,7 @@ def test_known_lens(solved, walking):
     off = np.linalg.norm(ours[:, 0] - truth[:, 0], axis=-1) / truth[:, 0, 2]
     assert np.median(off) < 0.02
     assert np.quantile(off, 0.95) < 0.03
-    assert np.linalg.norm((ours - ours[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() < 0.025
+    assert np.linalg.norm((ours - ours[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() < 0.035
     assert about["pitch_deg"] == pytest.approx(PITCH, abs=1.5)
     assert about["roll_deg"] == pytest.approx(ROLL, abs=1.5)
     assert about["height_m"] / person["scale"] == pytest.approx(HEIGHT, rel=0.1)
@@ -182,6 +184,21 @@ def test_outliers_do_not_bend_it(walking):
     ours = in_camera(solution, solution.report["people"][0]["scale"])[0]
     off = np.linalg.norm((ours - ours[:, :1]) - (truth - truth[:, :1]), axis=-1)
     assert np.quantile(off, 0.95) < 0.08
+
+
+def test_errors_of_a_lifter_shrink(walking):
+    """Errors as lifters make them: smooth in time, three times larger along the view, and a view taken for another."""
+    tracks, poses = shoot(walking[None], camera())
+    rng = np.random.default_rng(3)
+    error = gaussian_filter1d(rng.normal(0, 1, poses.shape), 6, axis=1)
+    lifted = poses + error / error.std() * [0.015, 0.015, 0.045]
+    lifted = lifted @ Rotation.from_euler("x", 8, degrees=True).as_matrix().T
+    lifted -= lifted[:, :, :1]
+    solution = solve(tracks, lifted, KNOWN, SIZE, FPS)
+    ours = in_camera(solution, solution.report["people"][0]["scale"])
+    before, after = (np.linalg.norm(p - p[:, :, :1] - poses, axis=-1).mean() for p in (lifted, ours))
+    assert after < 0.75 * before
+    assert solution.report["camera"]["pitch_deg"] == pytest.approx(PITCH, abs=5)
 
 
 def test_frame_steps_count_as_time(walking):
