@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def clip(repository: Path) -> Path:
-    return repository / "install/demo/walk.mp4"
+    return repository / "install/demo/salsa.mp4"
 
 
 def write_video(path: Path, images: Iterable[np.ndarray], fps: int = 30) -> Path:

@@ -169,7 +169,7 @@ def test_bad_jobs_end_in_sentences_and_the_next_one_runs(server: Server, tmp_pat
 
 def test_capture_cancel_and_capture_again(server: Server, tmp_path: Path, repository: Path) -> None:
     server.connect()
-    video = repository / "install/demo/walk.mp4"
+    video = repository / "install/demo/salsa.mp4"
     _start(server, video, tmp_path / "out.vp3d", end=60)
     progress = server.receive("progress", "error")
     while progress.get("stage") != "detect" or progress["done"] < 5:
@@ -195,7 +195,7 @@ def test_capture_cancel_and_capture_again(server: Server, tmp_path: Path, reposi
 
 @pytest.mark.parametrize("stage", ["load", "detect", "lift", "refine"])
 def test_killed_in_any_stage_the_next_capture_resumes(tmp_path: Path, repository: Path, stage: str) -> None:
-    video, take = repository / "install/demo/walk.mp4", tmp_path / "out.vp3d"
+    video, take = repository / "install/demo/salsa.mp4", tmp_path / "out.vp3d"
     first = Server(tmp_path)
     first.connect()
     _start(first, video, take, end=30)
