@@ -38,12 +38,10 @@ def _code(*folders: str) -> str:
     return digest.hexdigest()
 
 
-def file_stamp(path: Path) -> list[str | int]:
-    """What changes when a file changes: path, size in bytes, time of last change in ns. A folder counts its files."""
-    path = path.resolve()
-    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    stats = [file.stat() for file in files if file.exists()]
-    return [str(path), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
+def file_stamp(*files: Path) -> list[str | int]:
+    """What changes when any of some files changes: the first path, the sizes in bytes, the time of the last change."""
+    stats = [file.stat() for file in files]
+    return [str(files[0].resolve()), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
 
 
 @dataclass(frozen=True)

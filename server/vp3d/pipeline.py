@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Options:
         start: first frame of the video, from 0.
         end: frame after the last, or None for the whole video.
         every: use every n-th frame.
+        fps: frames per second, where an image sequence was not shot at 24.
         detector: "auto", "bottom-up" or "mediapipe".
         detail: "fast", "normal" or "fine": the size at which the detector looks.
         device: "auto", "cpu", "cuda" or "mps".
@@ -49,6 +51,7 @@ class Options:
     start: int = 0
     end: int | None = None
     every: int = 1
+    fps: float | None = None
     detector: str = "auto"
     detail: str = "normal"
     device: str = "auto"
@@ -60,6 +63,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise UserError for a range that holds no frame."""
+        if self.fps is not None and not 1 <= self.fps <= 1000:
+            raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
             raise UserError(
                 "The frame range holds no frame.",
@@ -122,6 +127,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     """
     video, options = Path(video), options or Options()
     info = media.probe(video)
+    if options.fps:
+        info = dataclasses.replace(info, fps=_rate(options.fps))
     size = (info.width, info.height)
     lens = refine.choose_lens(
         info,
@@ -138,7 +145,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "Choose an earlier start.",
         )
     stages = _Stages()
-    source = {"video": cache.file_stamp(video), "range": [wanted.start, wanted.stop, wanted.step]}
+    source = {"video": cache.file_stamp(*media.files(video)), "range": [wanted.start, wanted.stop, wanted.step]}
 
     detector_about, frames, people = _detect(video, wanted, options, source, stages, progress)
     fps = float(info.fps) / options.every
@@ -182,8 +189,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
         distortion=solution.camera.distortion,
         residual_px=solution.residual_px,
         video={
-            "path": str(video.resolve()),
-            "name": video.name,
+            "path": str(info.path.resolve()),
+            "name": info.path.name,
             "width": info.width,
             "height": info.height,
             "rotation": info.rotation,
@@ -205,6 +212,12 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "warnings": _warnings(info, tracks, about_people, lifter, solution),
         },
     )
+
+
+def _rate(fps: float) -> Fraction:
+    """The frame rate that a number stands for: 29.97 is 30000/1001, which keeps a long clip in step."""
+    broadcast = Fraction(round(fps * 1.001) * 1000, 1001)
+    return broadcast if abs(broadcast - fps) < 1e-3 else Fraction(fps).limit_denominator(1000)
 
 
 def _detect(

@@ -8,7 +8,7 @@ from vp3d.errors import UserError
 from vp3d.media import sequence, video
 from vp3d.media.types import Frame, VideoInfo
 
-__all__ = ["Frame", "VideoInfo", "probe", "read_frames"]
+__all__ = ["Frame", "VideoInfo", "files", "probe", "read_frames"]
 
 
 def _reader(path: Path) -> ModuleType:
@@ -26,6 +26,12 @@ def probe(path: Path) -> VideoInfo:
     """
     path = Path(path)
     return _reader(path).probe(path)
+
+
+def files(path: Path) -> list[Path]:
+    """The files that a clip is made of; raises UserError where an image sequence has none."""
+    path = Path(path)
+    return sequence.find_images(path) if sequence.is_sequence(path) else [path]
 
 
 def read_frames(path: Path, start: int = 0, end: int | None = None, every: int = 1) -> Iterator[Frame]:
