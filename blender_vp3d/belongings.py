@@ -37,6 +37,11 @@ def find(scene: bpy.types.Scene, kind: str, take: str, person: int = 0) -> bpy.t
     return None
 
 
+def people(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The armatures that takes made, in the order of the scene."""
+    return [candidate for candidate in scene.objects if candidate.type == "ARMATURE" and candidate.get(_PERSON)]
+
+
 def add(
     collection: bpy.types.Collection, name: str, data: bpy.types.ID, take: str, person: int = 0
 ) -> bpy.types.Object:

@@ -8,10 +8,9 @@ import numpy as np
 
 from . import body
 from . import rotations as rot
-from .bake import Destination, bake
+from .bake import PARTS, Destination, bake, standing
 from .reach import reach
 from .read import RetargetError, frame_range, read_motion, read_rig
-from .rig import Motion
 from .tables import Bones, Switch
 from .transfer import Options, Posed, transfer
 
@@ -43,12 +42,12 @@ class Job:
     target_bones: Bones
     parents: Mapping[str, str] = field(default_factory=dict)
     switches: Collection[Switch] = ()
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     reach_feet: bool = True
     reach_hands: bool = False
     frames: tuple[float, float] | None = None
     step: int = 1
-    destination: Destination = Destination()
+    destination: Destination = field(default_factory=Destination)
 
 
 def check(source: bpy.types.Object | None, target: bpy.types.Object | None) -> None:
@@ -76,6 +75,7 @@ def missing(bones: Bones) -> list[str]:
 def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]:
     """The target's bones in the world, and sentences for the user; nothing in the file changes."""
     check(job.source, job.target)
+    context.view_layer.update()
     for whose, bones in ((job.source, job.source_bones), (job.target, job.target_bones)):
         if lacking := missing(bones):
             raise RetargetError(f"{whose.name} has no bone for {', '.join(lacking)}: fill these in the mapping.")
@@ -90,7 +90,7 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
     motion, stepped = read_motion(context, job.source, names, frames)
     if stepped:
         warnings.append(f"{job.source.name} was evaluated frame by frame, which takes longer: {stepped}.")
-    target = read_rig(job.target)
+    target = read_rig(job.target, standing(job.target))
     posed = transfer(
         motion, motion.rig.chains(job.source_bones), target, target.chains(job.target_bones), job.options, job.parents
     )
@@ -101,6 +101,17 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
     return posed, warnings
 
 
+def bake_target(context: bpy.types.Context, job: Job, posed: Posed) -> list[str]:
+    """Bake what `pose_target` gave; sentences for the user where the rig does not follow its keys."""
+    bake(job.target, posed, job.destination, job.switches)
+    off = _not_following(context, job, posed)
+    if not off:
+        return []
+    names = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
+    return [f"{names} of {job.target.name} do not go where their keys say: "
+            "look for constraints, locks or scaled bones."]  # fmt: skip
+
+
 def retarget(context: bpy.types.Context, job: Job) -> list[str]:
     """Put a source's motion onto a target; the sentences returned are for the user.
 
@@ -108,17 +119,12 @@ def retarget(context: bpy.types.Context, job: Job) -> list[str]:
         RetargetError: with a sentence; nothing has changed then.
     """
     posed, warnings = pose_target(context, job)
-    bake(job.target, posed, job.destination, job.switches)
-    if off := _not_following(context, job, posed):
-        names = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
-        warnings.append(f"{names} of {job.target.name} do not go where their keys say: "
-                        "look for constraints, locks or scaled bones.")  # fmt: skip
-    return warnings
+    return [*warnings, *bake_target(context, job, posed)]
 
 
 def _not_following(context: bpy.types.Context, job: Job, posed: Posed) -> list[str]:
     """Driven bones that Blender evaluates to something else than was baked, at three frames."""
-    if set(job.destination.parts) != set(Destination().parts) or job.destination.into == "NLA":
+    if set(job.destination.parts) != set(PARTS) or job.destination.into == "NLA":
         return []
     rig, scene = posed.controls.rig, context.scene
     present, off = (scene.frame_current, scene.frame_subframe), {}
@@ -133,6 +139,3 @@ def _not_following(context: bpy.types.Context, job: Job, posed: Posed) -> list[s
         off |= dict.fromkeys(name for name, a in zip(names, angle, strict=True) if np.degrees(a) > _FOLLOWS_DEG)
     scene.frame_set(present[0], subframe=present[1])
     return list(off)
-
-
-__all__ = ["Job", "Motion", "check", "missing", "pose_target", "retarget"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from .. import animation
 from ..animation import Channel
@@ -14,6 +15,7 @@ from .tables import Switch
 from .transfer import Posed
 
 _MADE_BY_US = "vp3d_retarget"
+_STOOD = "vp3d_stood"  # on an action that moves the object: the transform it had before
 
 PARTS = ("path", *body.PARTS)
 """What can be baked apart; "path" is where the person goes."""
@@ -35,6 +37,13 @@ class Destination:
     name: str = "VP3D"
 
 
+def standing(target: bpy.types.Object) -> Matrix | None:
+    """The object's transform from before it was carried along by an action of ours; None where none does that."""
+    action = target.animation_data.action if target.animation_data else None
+    stood = action.get(_STOOD) if action else None
+    return None if stood is None else Matrix(np.reshape(list(stood), (4, 4)).tolist())
+
+
 def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switches: Collection[Switch] = ()) -> None:
     """Write keyframes of a posed target; what an earlier call wrote under the same name is replaced.
 
@@ -44,12 +53,18 @@ def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switc
         destination: where to.
         switches: custom properties that are set and keyed at the first frame.
     """
+    stood = standing(target) or target.matrix_basis.copy()
     data = target.animation_data or target.animation_data_create()
     before = data.action, getattr(data, "action_slot", None)
     merge = destination.into == "CURRENT" and before[0] is not None
     if not merge:
         _take_own_action(target, destination.name)
     curves, groups = animation.keyed(target, destination.name)
+    if _travels(posed):
+        data.action[_STOOD] = np.ravel(stood).tolist()
+    elif not merge:
+        data.action.pop(_STOOD, None)
+        target.matrix_basis = stood
     frames = posed.frames
     held = np.zeros(len(frames), bool)
     animation.put(curves, groups, frames, held, _channels(target, posed, destination.parts), merge=merge)
@@ -60,7 +75,7 @@ def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switc
 
 
 def _take_own_action(target: bpy.types.Object, name: str) -> None:
-    """Assign the action that belongs to this target and name, emptied, or none; the one there before stays in the file."""
+    """Assign the action that belongs to this target and name, emptied; the one there before stays in the file."""
     data = target.animation_data
     own = next((a for a in bpy.data.actions if a.get(_MADE_BY_US) == f"{target.name_full} {name}"), None)
     if data.action and data.action != own:
@@ -115,8 +130,12 @@ def _channels(target: bpy.types.Object, posed: Posed, parts: Collection[str]) ->
         for attribute, values in _held(rotations[:, n], rig.modes[bone]):
             for axis in range(values.shape[1]):
                 yield Channel(path + attribute, axis, name, values[:, axis])
-    if "path" in parts and np.ptp(posed.base, axis=0).any():
+    if "path" in parts and _travels(posed):
         yield from _object_channels(target, posed.base)
+
+
+def _travels(posed: Posed) -> bool:
+    return bool(np.ptp(posed.base, axis=0).any())
 
 
 def _held(rotation: np.ndarray, mode: str) -> Iterator[tuple[str, np.ndarray]]:

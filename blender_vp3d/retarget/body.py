@@ -43,5 +43,5 @@ def kind(bone: str) -> str:
 
 
 def side(bone: str) -> str:
-    """".L", ".R" or ""."""
+    """ ".L", ".R" or ""."""
     return bone[-2:] if bone.endswith((".L", ".R")) else ""

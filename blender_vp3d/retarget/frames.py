@@ -105,7 +105,7 @@ def _flexing(y: np.ndarray, torso: np.ndarray, side: str) -> np.ndarray:
 
 def _foot(rig: Rig, chains: Chains, side: str, torso: np.ndarray) -> np.ndarray:
     """Up is the body's; forward is where the foot points, seen from above."""
-    left, up, forward = torso.T
+    _, up, forward = torso.T
     foot = chains.get(f"foot{side}")
     toe = chains.get(f"toe{side}")
     if not foot:

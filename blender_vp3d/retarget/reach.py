@@ -21,7 +21,7 @@ def reach(posed: Posed, end: str, goals: np.ndarray, weight: np.ndarray | float 
         weight: (T,) 0..1 of the way there.
     """
     side = body.side(end)
-    upper, lower = (("thigh", "shin") if end.startswith("foot") else ("upper_arm", "forearm"))
+    upper, lower = ("thigh", "shin") if end.startswith("foot") else ("upper_arm", "forearm")
     upper, lower = upper + side, lower + side
     hip, knee, ankle = (posed.heads[:, posed.index(bone)] for bone in (upper, lower, end))
     goals = ankle + np.asarray(weight, float)[..., None] * (goals - ankle)

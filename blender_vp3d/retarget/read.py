@@ -27,9 +27,17 @@ class RetargetError(Exception):
     """Something about a rig or its animation; the message is a sentence for the user."""
 
 
-def read_rig(armature: bpy.types.Object) -> Rig:
-    """The armature object as it stands; raises RetargetError for one whose shape numbers cannot follow."""
-    world = np.array(armature.matrix_world)
+def read_rig(armature: bpy.types.Object, basis: Matrix | None = None) -> Rig:
+    """An armature object; raises RetargetError for one whose shape numbers cannot follow.
+
+    Args:
+        armature: the object.
+        basis: its transform in place of the present one.
+    """
+    world = armature.matrix_world
+    if basis is not None:
+        world = world @ armature.matrix_basis.inverted_safe() @ basis
+    world = np.array(world)
     scale = np.linalg.norm(world[:3, :3], axis=0)
     if np.linalg.det(world[:3, :3]) <= 1e-12:
         raise RetargetError(f"{armature.name} is mirrored or flattened by a scale: make its scale positive.")
@@ -70,9 +78,7 @@ def _pose_rotation(bone: bpy.types.PoseBone) -> np.ndarray:
 
 def frame_range(armature: bpy.types.Object) -> tuple[float, float] | None:
     """First and last key of an armature's animation, strips of the NLA included; None where it has none."""
-    times = [
-        point for curve in animation.curves_of(armature) if len(curve.keyframe_points) for point in curve.range()
-    ]
+    times = [point for curve in animation.curves_of(armature) if len(curve.keyframe_points) for point in curve.range()]
     if armature.animation_data and armature.animation_data.use_nla:
         strips = [s for track in armature.animation_data.nla_tracks if not track.mute for s in track.strips]
         times += [time for strip in strips for time in (strip.frame_start, strip.frame_end)]

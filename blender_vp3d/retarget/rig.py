@@ -112,9 +112,7 @@ def forward(
         else:
             inverse = rot.conjugate(rig.rest[parent])
             axes = rot.multiply(turned[parent], rot.multiply(inverse, rest))
-            at = moved[parent] + rot.rotate(
-                turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent])
-            )
+            at = moved[parent] + rot.rotate(turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent]))
         moved[i] = at + (rot.rotate(axes, free) if rig.local_location[i] and not rig.connected[i] else free)
         turned[i] = rot.multiply(axes if rig.inherits[i] else rest, rotation[i])
     return turned, moved

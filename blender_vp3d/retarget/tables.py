@@ -68,13 +68,9 @@ class Table:
         return {bone: chain for bone, chain in found.items() if chain}
 
 
+@cache
 def tables() -> Mapping[str, Table]:
     """All rigs that are known, by the names of their files."""
-    return _tables()
-
-
-@cache
-def _tables() -> dict[str, Table]:
     return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json"))}
 
 
@@ -86,7 +82,7 @@ def recognise(names: Iterable[str]) -> tuple[str, Bones] | None:
     """
     names = tuple(names)
     best, most = None, (False, 0, 0.0)
-    for key, table in _tables().items():
+    for key, table in tables().items():
         found = table.find(names)
         if not all(bone in found for bone in body.ESSENTIAL):
             continue

@@ -7,6 +7,7 @@ between it and the baking, takes a `Posed` and gives one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,6 +41,9 @@ class Options:
     twist: float = 1.0
     at_target: bool = False
     offsets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+DEFAULTS = Options()
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Posed:
 
 
 def transfer(
-    source: Motion, source_chains: Chains, target: Rig, target_chains: Chains, options: Options = Options(),  # noqa: B008
+    source: Motion, source_chains: Chains, target: Rig, target_chains: Chains, options: Options = DEFAULTS,
     parents: Mapping[str, str] | None = None,
 ) -> Posed:  # fmt: skip
     """Move the target as the source moves.
@@ -156,7 +160,7 @@ def leg_length(rig: Rig, chains: Chains) -> float:
         at = [rig.heads[chains[bone + side][0]] for bone in ("thigh", "shin", "foot") if bone + side in chains]
         if f"foot{side}" not in chains:
             at.append(rig.tails[chains[f"shin{side}"][-1]])
-        lengths.append(sum(np.linalg.norm(b - a) for a, b in zip(at, at[1:], strict=False)))
+        lengths.append(sum(np.linalg.norm(b - a) for a, b in pairwise(at)))
     return rig.scale * float(np.mean(lengths)) + ankle_height(rig, chains)
 
 
@@ -217,7 +221,7 @@ def _distribute(
     ends |= {bone: turned[:, 0] for bone, turned in axes.items() if body.kind(bone) in ("forearm", "shin")}
     wanted: dict[int, np.ndarray] = {}
     for bone, chain in driven.items():
-        kind, side = body.kind(bone), body.side(bone)
+        kind = body.kind(bone)
         if kind == "root":
             continue
         if kind in ("spine", "neck"):
