@@ -17,14 +17,14 @@ DRIVE = Path(__file__).with_name("drive.py")
 
 
 @pytest.fixture(scope="module")
-def told(repository, shared, tmp_path_factory):
+def told(repository, tmp_path_factory):
     """What the drive through a windowed Blender found."""
     program = os.environ.get("VP3D_BLENDER")
     if not program:
         pytest.skip("VP3D_BLENDER names no Blender with a window")
     folder = tmp_path_factory.mktemp("desktop")
     home = borrow_server(folder)
-    clip = shared / "clips" / "rendered" / "dance.mp4"
+    clip = repository / "install" / "demo" / "salsa.mp4"
     result = folder / "result.json"
     command = [*shlex.split(program), "--factory-startup", "-p", "0", "0", "1200", "800", "--python", DRIVE]
     done = subprocess.run(

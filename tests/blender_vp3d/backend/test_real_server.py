@@ -32,8 +32,8 @@ def environment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def clip(shared):
-    return shared / "clips" / "rendered" / "dance.mp4"
+def clip(repository):
+    return repository / "install" / "demo" / "salsa.mp4"
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from blender_vp3d import preferences  # noqa: E402
 from blender_vp3d.capture import running  # noqa: E402
 
 
-def test_video_to_armature(tmp_path, monkeypatch, shared):
+def test_video_to_armature(tmp_path, monkeypatch, repository):
     monkeypatch.setenv("VP3D_HOME", str(borrow_server(tmp_path)))
     preferences.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     try:
         settings = bpy.context.scene.vp3d
-        settings.video, settings.detail = str(shared / "clips" / "rendered" / "dance.mp4"), "fast"
+        settings.video, settings.detail = str(repository / "install" / "demo" / "salsa.mp4"), "fast"
         settings.use_range, settings.first, settings.last = True, 11, 30
         assert bpy.ops.vp3d.capture() == {"FINISHED"}
         people = bpy.context.window_manager.vp3d.people
