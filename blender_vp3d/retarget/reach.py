@@ -25,19 +25,36 @@ def reach(posed: Posed, end: str, goals: np.ndarray, weight: np.ndarray | float 
     upper, lower = upper + side, lower + side
     hip, knee, ankle = (posed.heads[:, posed.index(bone)] for bone in (upper, lower, end))
     goals = ankle + np.asarray(weight, float)[..., None] * (goals - ankle)
+    turns = zip((upper, lower), bend_to(hip, knee, ankle, goals, _hinge(posed, upper)), strict=True)
+    return posed.turned({bone: turn for limb, turn in turns for bone in (limb, f"{body.kind(limb)}_twist{side}")})
+
+
+def bend_to(
+    hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, goals: np.ndarray, hinge: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How the two bones of a limb turn in the world, (T, 4) each, for its end to be at `goals`; names are those of legs.
+
+    A goal beyond the limb's length is neared as far as the limb goes; one where the end is already changes nothing.
+
+    Args:
+        hip: (T, 3) m, where the limb starts.
+        knee: (T, 3) m.
+        ankle: (T, 3) m, its end.
+        goals: (T, 3) m.
+        hinge: (T, 3) unit, axis of flexion: tells the plane of bending where the limb is straight.
+    """
     first, second = knee - hip, ankle - knee
     a, b = (np.linalg.norm(v, axis=-1) for v in (first, second))
-    normal = _normal(first / a[:, None], second / b[:, None], _hinge(posed, upper))
+    normal = _normal(first / a[:, None], second / b[:, None], hinge)
     bend = np.arctan2((np.cross(first, second) * normal).sum(-1), (first * second).sum(-1))
-
     to_goal = goals - hip
     far = np.maximum(np.linalg.norm(to_goal, axis=-1), 1e-9)
-    distance = np.clip(_soften(far, a + b), np.abs(a - b) + 1e-6, a + b - 1e-9)
+    distance = _soften(far, a + b, np.linalg.norm(ankle - hip, axis=-1))
+    distance = np.clip(distance, np.abs(a - b) + 1e-6, a + b - 1e-9)
     wanted = np.pi - np.arccos(np.clip((a * a + b * b - distance**2) / (2 * a * b), -1, 1))
     lower_bend = rot.turn(normal, wanted - bend)
     swing = rot.arc(rot.unit(first + rot.rotate(lower_bend, second)), to_goal / far[:, None])
-    turns = ((upper, swing), (lower, rot.multiply(swing, lower_bend)))
-    return posed.turned({bone: turn for limb, turn in turns for bone in (limb, f"{body.kind(limb)}_twist{side}")})
+    return swing, rot.multiply(swing, lower_bend)
 
 
 def _hinge(posed: Posed, upper: str) -> np.ndarray:
@@ -56,8 +73,8 @@ def _normal(first: np.ndarray, second: np.ndarray, hinge: np.ndarray) -> np.ndar
     return rot.unit(normal - (normal * first).sum(-1, keepdims=True) * first)
 
 
-def _soften(distance: np.ndarray, longest: np.ndarray) -> np.ndarray:
-    """Distances that come near `longest` without ever reaching it."""
-    zone = _SOFT * longest
+def _soften(distance: np.ndarray, longest: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Distances that come near `longest` without reaching it, and stay exact up to the `present` one."""
+    zone = np.maximum(np.minimum(_SOFT * longest, (longest - present) / 2), 1e-9)
     over = np.maximum(distance - (longest - zone), 0)
     return np.where(over > 0, longest - zone * np.exp(-over / zone), distance)
