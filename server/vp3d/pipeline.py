@@ -156,24 +156,30 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body.",
         )
     chosen = track.choose(everyone, options.people)
-    tracks = everyone.people(chosen)
-    _refuse_glimpses(tracks, video)
+    _refuse_glimpses(everyone.people(chosen), video)
 
-    settings = asdict(options)
-    lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
+    # Everybody is lifted and solved, also those nobody asked for: each tells where the floor is and which way is up.
     lifter = lift.load_lifter(options.lifter, options.device)
-    inputs = {**source, **detector_about["key"], "people": options.people, **lens_key, "lifter": lifter.digest}
-    poses = _lift(lifter, tracks, lens, size, fps, inputs, stages, progress)
-    solution = _refine(tracks, poses, lens, size, float(info.fps), inputs, stages, progress)
+    lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
+    inputs = {**source, **detector_about["key"], **lens_key, "lifter": lifter.digest}
+    poses = _lift(lifter, everyone, lens, size, fps, inputs, stages, progress)
+    solution = _refine(everyone, poses, lens, size, float(info.fps), inputs, stages, progress)
 
+    tracks, joints = everyone.people(chosen), solution.joints[chosen]
+    if not np.isfinite(joints).any():
+        raise UserError(
+            f"The people chosen in {video.name} could not be placed in front of the camera.",
+            "Choose somebody who is seen with most of the body.",
+        )
     about_people = [
         {
-            "id": chosen[index] + 1,
-            "frames": int(np.isfinite(solution.joints[index]).all((1, 2)).sum()),
-            "confidence": _mean_confidence(tracks, index),
+            "id": position + 1,
+            "frames": int(np.isfinite(solution.joints[position]).all((1, 2)).sum()),
+            "confidence": _mean_confidence(everyone, position),
         }
-        for index in range(len(tracks.joints))
+        for position in chosen
     ]
+    solved = {**solution.report, "people": [p for p in solution.report["people"] if p["person"] - 1 in chosen]}
     return Take(
         frames=frames,
         fps=info.fps,
@@ -181,13 +187,13 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
         joints2d=tracks.joints,
         confidence=tracks.confidence,
         source=tracks.source,
-        joints3d=solution.joints,
-        contacts=solution.contacts,
+        joints3d=joints,
+        contacts=solution.contacts[chosen],
         camera_K=solution.camera.K,
         camera_R=solution.camera.R,
         camera_t=solution.camera.t,
         distortion=solution.camera.distortion,
-        residual_px=solution.residual_px,
+        residual_px=solution.residual_px[chosen],
         video={
             "path": str(info.path.resolve()),
             "name": info.path.name,
@@ -199,7 +205,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "end": wanted.stop,
             "every": wanted.step,
         },
-        settings=settings,
+        settings=asdict(options),
         report={
             "version": __version__,
             "people": about_people,
@@ -207,9 +213,9 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "detector": detector_about["report"],
             "lifter": {"name": lifter.name, "licence": lifter.licence, "commercial": lifter.commercial},
             "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
-            "solve": solution.report,
+            "solve": solved,
             "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
-            "warnings": _warnings(info, tracks, about_people, lifter, solution),
+            "warnings": _warnings(info, tracks, about_people, lifter, solved),
         },
     )
 
@@ -240,7 +246,13 @@ def _detect(
     try:
         for begin in range(0, len(wanted), CHUNK):
             part = wanted[begin : begin + CHUNK]
-            entry = cache.entry("detect", ("detect", "media", "common"), **source, **key, part=[part.start, part.stop])
+            entry = cache.entry(
+                "detect",
+                ("detect", "media", "common"),
+                video=source["video"],
+                **key,
+                part=[part.start, part.stop, part.step],
+            )
             progress("detect", begin, len(wanted))
             chunk = stages.run("detect", len(part), entry, lambda part=part, begin=begin: compute(part, begin))
             indices, found = _unpack(chunk)
@@ -363,9 +375,9 @@ def _mean_confidence(tracks: Tracks, index: int) -> float:
 
 
 def _warnings(
-    info: media.VideoInfo, tracks: Tracks, people: list[dict], lifter: lift.Lifter, solution: refine.Solution
+    info: media.VideoInfo, tracks: Tracks, people: list[dict], lifter: lift.Lifter, solved: dict
 ) -> list[str]:
-    warnings = list(solution.report.get("warnings", []))
+    warnings = [*solved["warnings"], *(note for person in solved["people"] for note in person["warnings"])]
     if info.variable_rate:
         warnings.append("The video has a variable frame rate: frames are matched by time to the numbers Blender shows.")
     if not lifter.commercial:

@@ -148,14 +148,19 @@ def _report(
 ) -> dict:
     sigma = np.sqrt(np.diag(optimiser.covariance))
     up = optimiser.view.up
-    warnings, people = [], []
+    people = []
     for index, person, size, planted in zip(indices, optimiser.people, scale, optimiser.planted, strict=True):
-        name = f"Person {index + 1}"
+        name, notes = f"Person {index + 1}", []
         compared = residual[index][np.asarray(tracks.confidence[index])[:, :17] >= _COMPARED]
         compared = compared[np.isfinite(compared)]
         ankles = joints[index][person.frames][:, skeleton.ANKLES]
         still = (np.minimum(person.contact[1:], person.contact[:-1]) > 0) & person.linked[:, None]
         speed = np.linalg.norm(np.diff(ankles, axis=0), axis=-1)[still] / person.step
+        if planted == 0:
+            notes.append(f"{name}'s feet are never seen at rest, so the floor under them is guessed.")
+        height_px = camera.K[0, 0, 0] * skeleton.ADULT_STATURE / np.median(person.joints[:, 0, 2])
+        if len(compared) and np.median(compared) > 0.05 * height_px:
+            notes.append(f"{name}'s 3D pose lies {np.median(compared):.0f} px (median) beside the detected joints.")
         people.append(
             {
                 "person": index + 1,
@@ -166,13 +171,10 @@ def _report(
                 "stature_m": float(size * person.stature),
                 "contact_frames": int((person.contact > 0).any(axis=1).sum()),
                 "contact_speed_m_s_median": _quantile(speed, 0.5),
+                "warnings": notes,
             }
         )
-        if planted == 0:
-            warnings.append(f"{name}'s feet are never seen at rest, so the floor under them is guessed.")
-        height_px = camera.K[0, 0, 0] * skeleton.ADULT_STATURE / np.median(person.joints[:, 0, 2])
-        if len(compared) and np.median(compared) > 0.05 * height_px:
-            warnings.append(f"{name}'s 3D pose lies {np.median(compared):.0f} px (median) beside the detected joints.")
+    warnings = []
     if optimiser.gravity.postures < 1:
         warnings.append("Nobody stands upright long enough, so the camera is taken to be held level.")
     if lens.source == "prior":
