@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 
 from vp3d.common.skeletons import SKELETONS
 from vp3d.errors import UserError
@@ -104,7 +104,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         if tensor.is_floating_point()
     }
     partial = path.with_name(path.name + ".part")
-    save_file(tensors, partial, metadata={FORMAT: json.dumps(described)})
+    partial.write_bytes(save_tensors(tensors, metadata={FORMAT: json.dumps(described)}))
     partial.replace(path)
 
 
