@@ -1,7 +1,9 @@
 """The command line `vp3d`."""
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +42,8 @@ STAGES = {
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",
     "download": "Downloading",
+    "read motion": "Reading motion",
+    "train": "Training",
 }
 
 
@@ -63,6 +67,15 @@ class _Bar:
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C in work that goes on from where it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Cancelled from None
 
 
 @app.callback()
@@ -111,11 +124,8 @@ def capture(
         fov_deg=fov,
     )
     output = output or Path(f"{video.stem}.vp3d")
-    try:
-        with _Bar() as bar:
-            take = pipeline.capture(video, options, bar)
-    except KeyboardInterrupt:
-        raise Cancelled from None
+    with _resumable(), _Bar() as bar:
+        take = pipeline.capture(video, options, bar)
     takes.save(take, output)
     _print_summary(take)
     console.print(f"Take: {output}", soft_wrap=True)
@@ -228,6 +238,45 @@ def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     console.print(str(path), soft_wrap=True)
 
 
+@train_app.command(name="lifter")
+def train_lifter(
+    motion: Annotated[
+        list[Path], typer.Argument(metavar="MOTION...", help="Zips or folders of motion capture (BVH, AMC).")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")],
+    steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 14_000,
+    seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the examples.")] = 1,
+    widths: Annotated[str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81.")] = "3,3,3",
+    channels: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 512,
+    causal: Annotated[bool, typer.Option(help="Look back only, for live use.")] = False,
+    batch: Annotated[int, typer.Option(help="Windows a step.")] = 512,
+    licence: Annotated[str, typer.Option(help="Licence to write into the file.")] = "GPL-3.0-or-later",
+    commercial: Annotated[bool, typer.Option(help="Whether that licence allows commercial work.")] = True,
+) -> None:
+    """Train a lifter on motion capture. A stopped run goes on where it was: the same command again."""
+    from vp3d.train.lifter import LifterSettings, train
+
+    try:
+        layers = tuple(int(width) for width in widths.split(","))
+    except ValueError:
+        raise UserError(f"“{widths}” is no list of filter widths.", "Give odd numbers such as 3,3,3.") from None
+    settings = LifterSettings(
+        motion=tuple(motion),
+        output=output,
+        steps=steps,
+        seed=seed,
+        widths=layers,
+        channels=channels,
+        causal=causal,
+        batch=batch,
+        licence=licence,
+        commercial=commercial,
+    )
+    with _resumable(), _Bar() as bar:
+        record = train(settings, bar)
+    console.print_json(data=record)
+
+
 @app.command(name="version")
 def version() -> None:
     """Say which version this is."""
@@ -255,7 +304,7 @@ def main() -> None:
         errors.print(f"vp3d: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
         sys.exit(1)
     except Cancelled:
-        errors.print("Stopped. Finished stages are kept: the same command goes on from there.")
+        errors.print("Stopped. What is finished is kept: the same command goes on from there.")
         sys.exit(130)
 
 

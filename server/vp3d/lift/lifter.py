@@ -14,7 +14,7 @@ from vp3d.lift.checkpoint import Checkpoint, load
 from vp3d.lift.conventions import CONVENTIONS
 from vp3d.lift.model import TemporalModel
 
-CHUNK = 1024
+CHUNK = 256
 """Frames lifted at a time, which bounds memory; results do not depend on it."""
 
 _FEWEST_JOINTS = 4

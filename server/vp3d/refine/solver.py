@@ -177,8 +177,6 @@ def _report(
     warnings = []
     if optimiser.gravity.postures < 1:
         warnings.append("Nobody stands upright long enough, so the camera is taken to be held level.")
-    if lens.source == "prior":
-        warnings.append(lens.note)
     return {
         "lens": {
             "source": lens.source,
