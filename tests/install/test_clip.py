@@ -36,3 +36,24 @@ def test_the_person_is_upright_and_large() -> None:
     assert (joints[:, place("nose"), 2] > joints[:, ankles, 2].max(1) + 1.0).all()
     assert -0.05 < joints[:, ankles, 2].min() < 0.15
     assert np.median(np.ptp(pixels[..., 1], axis=1)) > 0.5 * truth["height"]
+
+
+def test_the_generator_makes_the_same_truth(shared: Path, tmp_path: Path) -> None:
+    home = Home(default_home())
+    if not home.python(DEMO_BLENDER).exists():
+        pytest.skip(f"needs the environment {DEMO_BLENDER.name} in {home.path}")
+    sources = [shared / "meshes/rocketbox/Male_Adult_06.fbx", shared / "mocap/cmu-bvh.zip", "cmu-bvh/salsa/04.bvh"]
+    window = ["--first", "330", "--count", "144", "--turn", "-60", "--truth"]
+    program = CLIP.with_name("render_clip.py")
+    subprocess.run(
+        [home.python(DEMO_BLENDER), program, *sources, *window, "-o", tmp_path / CLIP.name],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    made, kept = (json.loads(path.read_text("utf-8")) for path in (tmp_path / TRUTH.name, TRUTH))
+    assert made.keys() == kept.keys()
+    for name, value in kept.items():
+        if isinstance(value, list) and name != "joint_names":
+            np.testing.assert_allclose(made[name], value, atol=0.02 if name == "joints2d" else 2e-4, err_msg=name)
+        else:
+            assert made[name] == value

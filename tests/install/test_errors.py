@@ -1,9 +1,11 @@
 """What pip, venv and the loader print becomes one sentence."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from install import libraries
 from install.errors import explain
 from install.libraries import PACKAGES
 
@@ -57,3 +59,9 @@ def test_every_known_library_has_a_package() -> None:
     for library in PACKAGES:
         error = explain(f"ImportError: {library}: cannot open shared object file", 1, "The self-test", LOG)
         assert error.hint.endswith(f"apt-get install {PACKAGES[library]}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems bring Blender's libraries along")
+def test_only_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "PACKAGES", {"libc.so.6": "libc6", "libnot-there.so.9": "libnot-there9"})
+    assert libraries.missing() == ["libnot-there9"]
