@@ -1,13 +1,18 @@
 """The demo clip and what is known of it agree."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from vp3d.common.skeletons import COCO_17
 from vp3d.media import probe
 
 from install.demonstration import CLIP, TRUTH
+from install.environments import DEMO_BLENDER
+from install.home import Home, default_home
 
 
 def test_clip_and_truth_are_of_one_size_and_small() -> None:
