@@ -26,7 +26,7 @@ class Rig:
         rest: (B, 4) quaternions of the bones' axes at rest.
         connected: (B,) bool, bones that cannot be moved.
         inherits: (B,) bool, bones that turn with their parent.
-        local_location: (B,) bool, whose location is along their own axes instead of the armature's.
+        local_location: (B,) bool, whose location is along their own axes instead of their parent's.
         pose_location: (B, 3) present pose.
         pose_rotation: (B, 4) present pose.
         modes: Blender's rotation mode of each bone.
@@ -106,14 +106,17 @@ def forward(
     moved: dict[int, np.ndarray] = {}
     for i in _with_ancestors(rig, wanted):
         parent, rest = rig.parents[i], rig.rest[i]
-        free = 0.0 if rig.connected[i] else location[i]
         if parent < 0:
             axes, at = rest, rig.heads[i]
         else:
             inverse = rot.conjugate(rig.rest[parent])
             axes = rot.multiply(turned[parent], rot.multiply(inverse, rest))
             at = moved[parent] + rot.rotate(turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent]))
-        moved[i] = at + (rot.rotate(axes, free) if rig.local_location[i] and not rig.connected[i] else free)
+        if not rig.connected[i]:
+            # otherwise Blender moves along the parent's axes
+            along = axes if rig.local_location[i] else turned.get(parent, rot.IDENTITY)
+            at = at + rot.rotate(along, location[i])
+        moved[i] = at
         turned[i] = rot.multiply(axes if rig.inherits[i] else rest, rotation[i])
     return turned, moved
 
@@ -151,12 +154,17 @@ class Controls:
         self._inherits = np.ones(len(self.bones), bool)
         self._axes = np.empty((len(self.bones), 4))  # without a rotation of its own, relative to the driven parent
         self._along = np.zeros((len(self.bones), 3))  # head from the driven parent's, in its axes
+        self._way = np.empty((len(self.bones), 4))  # axes of the location, relative to the driven parent
         self._fixed = np.zeros((len(self.bones), 3))  # and in the armature's, past a bone that does not turn
         for n, (bone, parent) in enumerate(zip(self.bones, self.parents, strict=True)):
             if bone in self._said:  # constraints: what lies between rests
                 turned[bone], moved[bone] = rig.rest[bone], rig.heads[bone]
+            way = turned.get(rig.parents[bone], rot.IDENTITY)
+            if rig.local_location[bone]:
+                rests = rig.rest[rig.parents[bone]] if rig.parents[bone] >= 0 else rot.IDENTITY
+                way = rot.multiply(way, rot.conjugate(rests), rig.rest[bone])
             if parent < 0:
-                self._axes[n], self._fixed[n] = turned[bone], moved[bone]
+                self._axes[n], self._fixed[n], self._way[n] = turned[bone], moved[bone], way
                 continue
             above = self.bones[parent]
             base = rig.rest[above] if bone in self._said else turned[above]
@@ -169,6 +177,7 @@ class Controls:
             self._fixed[n] = moved[bone] - bend
             turns = rot.multiply(rot.conjugate(base), turned[bone])
             self._axes[n] = turns if self._inherits[n] else turned[bone]
+            self._way[n] = rot.multiply(rot.conjugate(base), way)
 
     def _above(self, bone: int) -> list[int]:
         """Bones above in the order met, by what the rig's constraints make of its hierarchy."""
@@ -212,6 +221,6 @@ class Controls:
             axes = rot.multiply(carried, self._axes[n])
             held[:, n] = rot.multiply(rot.conjugate(axes), rotations[:, n])
             step = (heads[:, n] - self._hang(n, rotations, heads, base)) / self.rig.scale
-            along = axes if self.rig.local_location[bone] else base[:, 3:]
+            along = rot.multiply(rotations[:, parent] if parent >= 0 else base[:, 3:], self._way[n])
             moved[:, n] = rot.rotate(rot.conjugate(along), step)
         return rot.continuous(held), moved

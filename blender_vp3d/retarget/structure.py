@@ -47,11 +47,14 @@ def _body(
     for i, below in enumerate(children):
         if abs(heads[i, axis] - np.median(heads[:, axis])) > near:
             continue
-        for a in below:
+        for a in (bone for bone in below if heads[_longest(bone, children, heads)[-1], axis] > heads[i, axis] + near):
+            chain = _longest(a, children, heads)
+            image = heads[chain].copy()
+            image[:, axis] = 2 * heads[i, axis] - image[:, axis]
             for b in below:
-                chain_a, chain_b = _longest(a, children, heads), _longest(b, children, heads)
-                if a != b and _mirrors(heads[chain_a], heads[chain_b], heads[i, axis], axis, near):
-                    pairs.append((i, chain_a, chain_b))
+                mirrored = _along(image, b, children, heads)
+                if a != b and len(mirrored) == len(chain) and np.abs(heads[mirrored] - image).max() < near:
+                    pairs.append((i, chain, mirrored))
     pairs = [pair for pair in pairs if _length(heads[pair[1]]) > 0.2 * size]
     if len(pairs) < 2:
         return None
@@ -105,12 +108,15 @@ def _length(points: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
 
-def _mirrors(a: np.ndarray, b: np.ndarray, middle: float, axis: int, near: float) -> bool:
-    if len(a) != len(b) or a[-1, axis] <= middle + near:
-        return False
-    image = b.copy()
-    image[:, axis] = 2 * middle - image[:, axis]
-    return bool(np.abs(image - a).max() < near)
+def _along(path: np.ndarray, start: int, children: list[list[int]], heads: np.ndarray) -> list[int]:
+    """The chain below a bone that stays nearest to the points of a path."""
+    chain = [start]
+    for point in path[1:]:
+        below = children[chain[-1]]
+        if not below:
+            break
+        chain.append(min(below, key=lambda b: float(np.linalg.norm(heads[b] - point))))
+    return chain
 
 
 def _path(parents: Sequence[int], bone: int, top: int) -> list[int] | None:
