@@ -1,0 +1,224 @@
+"""Feet that stay where they stand. No bpy in here.
+
+A foot in contact gets one place and one direction, and lies level. What that moves it by fades out around the contact.
+The root takes its share first, so that the legs bend less; then each leg reaches for what is left. All of it is
+limited: a contact that is wrong pulls a little instead of tearing the pose.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..retarget import rotations as rot
+from ..retarget.reach import bend_to
+from .contacts import runs
+from .smooth import convolve, gaussian_kernel
+
+_UP = np.array([0, 0, 1.0])
+_SOLE_AHEAD = np.array([0, 0, 1.0])  # in a foot's axes
+_NEAR_FLOOR = 0.10  # m, a level sole this near to the floor stands on it; farther, on something else
+_ROOT_TIME = 0.15  # s, over which the root follows the feet
+_ROOT_TRUST = 0.05  # weight of staying, against that of a standing foot
+_STRAIGHT = 0.998  # of a leg's length, beyond which the root comes down for it
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to hold feet.
+
+    Attributes:
+        strength: 0..1 of the way to the held place.
+        blend: frames before and after a contact over which the foot comes and goes.
+        root_limit: m, farthest that the root is moved.
+        reach_limit: m, farthest that a foot is moved.
+        turn_limit: rad, farthest that a foot is turned.
+        floor: m, height of the floor in the world; None for no floor.
+    """
+
+    strength: float = 1.0
+    blend: int = 5
+    root_limit: float = 0.02
+    reach_limit: float = 0.15
+    turn_limit: float = np.radians(45)
+    floor: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A leg in the world. Axes of foot and toe are left, up and forward of the sole (`retarget.frames`).
+
+    Attributes:
+        hip: (T, 3) m.
+        knee: (T, 3) m.
+        ankle: (T, 3) m.
+        hinge: (T, 3) unit, the thigh's axis of flexion.
+        foot: (T, 4) quaternions of the sole's axes, carried by the foot.
+        toe: (T, 4) the same carried by the toes; equal to `foot` where there are none.
+        height: m from sole to ankle.
+        ball: m that the toes start in front of the ankle.
+        tip: m that they end in front of it.
+    """
+
+    hip: np.ndarray
+    knee: np.ndarray
+    ankle: np.ndarray
+    hinge: np.ndarray
+    foot: np.ndarray
+    toe: np.ndarray
+    height: float
+    ball: float
+    tip: float
+
+    @property
+    def sole(self) -> np.ndarray:
+        """(T, 3, 3) m: under the ankle, under the ball of the foot, at the tip of the toes."""
+        heel = self.ankle + rot.rotate(self.foot, [0, -self.height, 0])
+        ball = heel + rot.rotate(self.foot, [0, 0, self.ball])
+        return np.stack([heel, ball, ball + rot.rotate(self.toe, [0, 0, self.tip - self.ball])], axis=1)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What a leg's bones turn by in the world, (T, 4) each."""
+
+    thigh: np.ndarray
+    shin: np.ndarray
+    foot: np.ndarray
+    toe: np.ndarray
+
+
+def lock(
+    legs: Sequence[Leg], contacts: np.ndarray, dt: float, settings: Settings = Settings()  # noqa: B008
+) -> tuple[np.ndarray, list[Turns]]:  # fmt: skip
+    """Hold the feet in contact: (T, 3) m to move the root by, and what the bones of each leg turn by.
+
+    Args:
+        legs: the legs, L of them.
+        contacts: (T, L) bool.
+        dt: s between frames.
+        settings: see there.
+    """
+    weights = [_fade(np.ones((len(contacts), 1)), down, settings.blend) for down in contacts.T]
+    held = [_planted(leg, down, settings) for leg, down in zip(legs, contacts.T, strict=True)]
+    root = _root(legs, [moved for moved, _, _ in held], weights, dt, settings)
+    turns = []
+    for leg, weight, (moved, *turned) in zip(legs, weights, held, strict=True):
+        goal, foot, toe = _over_floor(leg, leg.ankle + moved + (1 - weight) * root, *turned, settings)
+        turns.append(Turns(*bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge), foot, toe))
+    return root, turns
+
+
+def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
+    """The leg as `lock` leaves it."""
+    knee = leg.hip + root + rot.rotate(turns.thigh, leg.knee - leg.hip)
+    return replace(
+        leg,
+        hip=leg.hip + root,
+        knee=knee,
+        ankle=knee + rot.rotate(turns.shin, leg.ankle - leg.knee),
+        hinge=rot.rotate(turns.thigh, leg.hinge),
+        foot=rot.multiply(turns.foot, leg.foot),
+        toe=rot.multiply(turns.toe, leg.toe),
+    )
+
+
+def _planted(leg: Leg, down: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a foot is moved by (T, 3), and what foot and toes turn by (T, 4), to stand still while `down`."""
+    place, level = leg.ankle.copy(), leg.foot.copy()
+    ahead = rot.rotate(leg.foot, _SOLE_AHEAD)
+    for start, end in runs(down):
+        place[start:end] = np.median(leg.ankle[start:end], axis=0)
+        ground = place[start, 2] - leg.height
+        if settings.floor is not None and abs(ground - settings.floor) < _NEAR_FLOOR:
+            ground = settings.floor
+        place[start:end, 2] = ground + leg.height
+        level[start:end] = _level(ahead[start:end].mean(0))
+
+    def offset(values: np.ndarray, limit: float) -> np.ndarray:
+        return _fade(settings.strength * _limited(values, limit), down, settings.blend)
+
+    turned = [offset(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)
+              for now in (leg.foot, leg.toe)]  # fmt: skip
+    return offset(place - leg.ankle, settings.reach_limit), *map(_quaternion, turned)
+
+
+def _fade(offset: np.ndarray, down: np.ndarray, blend: int) -> np.ndarray:
+    """Offsets (T, C) while `down`; beside it those of its first or last frame, going to 0 over `blend` frames."""
+    place, last = np.arange(len(down)), len(down) - 1
+    before = np.maximum.accumulate(np.where(down, place, -1))
+    after = np.minimum.accumulate(np.where(down, place, last + 1)[::-1])[::-1]
+    total, weight = np.zeros_like(offset), np.zeros((len(down), 1))
+    for nearest, exists in ((before, before >= 0), (after, after <= last)):
+        t = np.clip(1 - np.abs(place - nearest) / (blend + 1), 0, 1) * exists
+        share = (t * t * (3 - 2 * t))[:, None]
+        total += share * offset[np.clip(nearest, 0, last)]
+        weight += share
+    return np.where(down[:, None], offset, total / np.maximum(weight, 1))
+
+
+def _root(
+    legs: Sequence[Leg], moved: Sequence[np.ndarray], weights: Sequence[np.ndarray], dt: float, settings: Settings
+) -> np.ndarray:
+    """(T, 3) m: the mean way of the feet that stand, evened out over time, and down to where straight legs reach."""
+    kernel = gaussian_kernel(_ROOT_TIME / dt)
+    total, weight = convolve(sum(moved), kernel, mirrored=True), convolve(sum(weights), kernel, mirrored=True)
+    root = _limited(total / (weight + _ROOT_TRUST), settings.root_limit)
+    lower = np.zeros(len(root))
+    for leg, way, share in zip(legs, moved, weights, strict=True):
+        span = leg.hip + root - leg.ankle - way
+        length = np.linalg.norm(leg.knee - leg.hip, axis=-1) + np.linalg.norm(leg.ankle - leg.knee, axis=-1)
+        reach = np.maximum(_STRAIGHT * length, np.linalg.norm(leg.ankle - leg.hip, axis=-1))
+        highest = np.sqrt(np.maximum(reach**2 - (span[:, :2] ** 2).sum(-1), 0))
+        lower = np.maximum(lower, share[:, 0] * np.maximum(span[:, 2] - highest, 0))
+    spread = min(len(kernel) // 2, len(lower) - 1)
+    peaks = np.lib.stride_tricks.sliding_window_view(np.pad(lower, spread), 2 * spread + 1).max(-1)
+    root[:, 2] -= convolve(peaks[:, None], kernel, mirrored=True)[:, 0]
+    return _limited(root, settings.root_limit)
+
+
+def _over_floor(
+    leg: Leg, ankle: np.ndarray, foot: np.ndarray, toe: np.ndarray, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ankle, and turns of foot and toes, with no part of the sole under the floor: toes bend up, then the foot rises."""
+    if settings.floor is None:
+        return ankle, foot, toe
+    carried = rot.multiply(foot, leg.foot)
+    foot = rot.multiply(_raised(rot.rotate(carried, [0, -leg.height, leg.ball]), ankle[:, 2] - settings.floor), foot)
+    posed = replace(leg, ankle=ankle, foot=rot.multiply(foot, leg.foot), toe=rot.multiply(toe, leg.toe))
+    tip = posed.sole[:, 2] - posed.sole[:, 1]
+    toe = rot.multiply(_raised(tip, posed.sole[:, 1, 2] - settings.floor), toe)
+    posed = replace(posed, toe=rot.multiply(toe, leg.toe))
+    under = np.clip(settings.floor - posed.sole[..., 2].min(1), 0, settings.reach_limit)
+    return ankle + under[:, None] * _UP, foot, toe
+
+
+def _raised(vector: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """(T, 4) that turn vectors (T, 3) up to where they reach down by no more than `height` (T,)."""
+    length = np.maximum(np.linalg.norm(vector, axis=-1), 1e-9)
+    down = np.arcsin(np.clip(-vector[:, 2] / length, -1, 1))
+    angle = np.maximum(down - np.arcsin(np.clip(height / length, 0, 1)), 0)
+    axis = np.cross(vector, _UP)
+    axis[np.linalg.norm(axis, axis=-1) < 1e-6] = (1, 0, 0)
+    return rot.turn(rot.unit(axis), angle)
+
+
+def _level(ahead: np.ndarray) -> np.ndarray:
+    """(4,) axes of a sole that lies level and points `ahead` (3,)."""
+    ahead = rot.unit(ahead * (1, 1, 0))
+    return rot.matrix_to_quaternion(np.stack([np.cross(_UP, ahead), _UP, ahead], axis=-1))
+
+
+def _limited(vectors: np.ndarray, limit: float) -> np.ndarray:
+    return vectors * np.minimum(1, limit / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
+
+
+def _vector(q: np.ndarray) -> np.ndarray:
+    """Rotation vectors (T, 3) rad, of at most half a turn."""
+    q = np.where(q[:, :1] < 0, -q, q)
+    sine = np.linalg.norm(q[:, 1:], axis=-1, keepdims=True)
+    return q[:, 1:] * np.where(sine > 1e-9, 2 * np.arctan2(sine, q[:, :1]) / np.maximum(sine, 1e-12), 2)
+
+
+def _quaternion(vectors: np.ndarray) -> np.ndarray:
+    return rot.turn(rot.unit(vectors), np.linalg.norm(vectors, axis=-1))
