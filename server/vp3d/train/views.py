@@ -39,6 +39,8 @@ class NoiseModel:
         bias: standard deviation of the error that stays for a whole window.
         outliers: share of wild joints, and their standard deviation.
         missing: share of joints that go missing within a window, times the joint's own factor.
+        absent: share of joints that are missing for the whole window.
+        no_face: share of windows without one side of the face; as many without eyes and ears, and without any face.
         gaps: share of windows with frames in which nothing is found.
         hidden: share of windows of which one side lies outside the image or behind something.
         no_legs: share of windows without knees and ankles.
@@ -53,7 +55,9 @@ class NoiseModel:
     correlation: float = 0.6
     bias: float = 0.025
     outliers: tuple[float, float] = (0.012, 0.2)
-    missing: float = 0.10
+    missing: float = 0.20
+    absent: float = 0.025
+    no_face: float = 0.07
     gaps: float = 0.08
     hidden: float = 0.15
     no_legs: float = 0.08
@@ -63,7 +67,15 @@ class NoiseModel:
 
 
 PERFECT = NoiseModel(
-    strength=(0.0, 0.0), outliers=(0.0, 0.0), missing=0.0, gaps=0.0, hidden=0.0, no_legs=0.0, swaps=0.0
+    strength=(0.0, 0.0),
+    outliers=(0.0, 0.0),
+    missing=0.0,
+    absent=0.0,
+    no_face=0.0,
+    gaps=0.0,
+    hidden=0.0,
+    no_legs=0.0,
+    swaps=0.0,
 )
 """A detector without faults."""
 
@@ -82,6 +94,10 @@ _FACTORS = {
 _FACTOR = np.array([_FACTORS[name.split("_")[-1]] for name in COCO_17.joints], np.float32)
 _LEGS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("hip", "knee", "ankle"))]
 _LOWER_LEGS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("knee", "ankle"))]
+_FACES = [
+    [i for i, name in enumerate(COCO_17.joints) if name.startswith(sides) and name.endswith(("nose", "eye", "ear"))]
+    for sides in (("left",), ("right",), ("left", "right"), ("left", "right", "nose"))
+]
 _ARMS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("elbow", "wrist"))]
 
 
@@ -142,6 +158,10 @@ def corrupt(
         return inside & (rng.random(shape) < probability)[..., None]
 
     missing = episodes(np.broadcast_to(model.missing * _FACTOR, (count, joints))).swapaxes(1, 2)
+    missing |= (rng.random((count, joints)) < model.absent)[:, None]
+    for part in _FACES:
+        faceless = np.flatnonzero(rng.random(count) < model.no_face)
+        missing[faceless[:, None], :, part] = True
     hidden = rng.random(count) < model.hidden
     if hidden.any():
         # A straight edge across the person: mostly the lower edge of the image or a table.

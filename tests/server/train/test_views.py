@@ -82,12 +82,24 @@ def test_swaps_exchange_sides(rays):
 
 
 def test_confidence_falls_with_the_error(rays):
-    model = NoiseModel(strength=(1.0, 1.0), missing=0.0, hidden=0.0, no_legs=0.0, gaps=0.0, swaps=0.0)
+    model = NoiseModel(
+        strength=(1.0, 1.0), missing=0.0, absent=0.0, no_face=0.0, hidden=0.0, no_legs=0.0, gaps=0.0, swaps=0.0
+    )
     seen, confidence = corrupt(rays, np.full(COUNT, 0.2), model, np.random.default_rng(0))
     error = np.linalg.norm(seen - rays, axis=-1) / 0.2
     assert confidence[error > 0.2].mean() < confidence[error < 0.02].mean() - 0.15
     assert confidence.min() >= 0
     assert confidence.max() <= 1
+
+
+def test_faces_go_missing_for_whole_windows(rays):
+    seen, _ = corrupt(rays, np.full(COUNT, 0.2), plain(no_face=0.2, guessed=0.0), np.random.default_rng(0))
+    missing = np.isnan(seen).any(-1)
+    assert (missing.all(1) == missing.any(1)).all()
+    nose, ear = missing[:, 0, 0], missing[:, 0, COCO_17.index("left_ear")]
+    assert nose.mean() == pytest.approx(0.2, abs=0.05)
+    assert ear.mean() == pytest.approx(1 - 0.8**3, abs=0.06)
+    assert not missing[:, :, 5:].any()
 
 
 def test_hidden_sides_take_whole_regions(rays):
