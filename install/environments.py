@@ -23,6 +23,8 @@ class Environment:
         download_mb: size of its packages as downloaded, and `disk_mb` as installed, measured on Linux x86-64 with
             the CPU build of torch; `test_download_mb` is what its tests need on top.
         tests: paths of the tests that run in it, relative to the repository.
+        weights: models to fetch into the home folder, as `vp3d models` calls them; it works without them.
+        weights_mb: their size.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Environment:
     disk_mb: int
     test_download_mb: int
     tests: tuple[str, ...]
+    weights: tuple[str, ...] = ()
+    weights_mb: int = 0
 
     @property
     def requirement_files(self) -> tuple[Path, ...]:
@@ -53,6 +57,8 @@ SERVER = Environment(
     disk_mb=1700,
     test_download_mb=13,
     tests=("tests/server", "tests/install", "tests/test_common.py"),
+    weights=("human-pose-estimation-0001",),
+    weights_mb=8,
 )
 
 TORCH = "torch==2.13.0"

@@ -20,7 +20,7 @@ from install.environments import (
     Environment,
 )
 from install.errors import InstallError, explain
-from install.home import INCOMPLETE, READY, Home, writing
+from install.home import HOME_VARIABLE, INCOMPLETE, READY, Home, writing
 from install.interpreters import find_python
 from install.reporting import Reporter
 
@@ -101,6 +101,7 @@ class _Build:
             for step in self._environment.steps:
                 self._pip_install(step)
             self._test()
+            self._fetch_weights()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -169,6 +170,25 @@ class _Build:
         program = f"import {', '.join(self._environment.modules)}"
         self._run("The self-test", [self._home.python(self._environment), "-I", "-c", program])
 
+    def _fetch_weights(self) -> None:
+        """Offline or blocked, the environment is as ready: the detector that comes with its packages needs nothing."""
+        for name in self._environment.weights:
+            self._reporter.progress(f"{self._environment.name}: weights {name}", 0, 1)
+            fetch = ["vp3d", "models", "download", name]
+            environment = clean_environment(**{HOME_VARIABLE: str(self._home.path)})
+            with writing(self._home.path):
+                status, _ = run_logged(
+                    [self._home.python(self._environment), "-I", "-m", *fetch],
+                    self._log,
+                    lambda line: None,
+                    environment,
+                )
+            if status:
+                self._reporter.say(
+                    f"  The weights {name} could not be fetched, and captures go without them. To try again later: "
+                    f"python3 -m install run -- {' '.join(fetch)}"
+                )
+
     def _run(self, doing: str, command: Sequence[str | Path], on_line=lambda line: None, **variables: str) -> None:
         with writing(self._home.path):
             status, output = run_logged(command, self._log, on_line, clean_environment(**variables))
@@ -184,6 +204,7 @@ def _announce(
         f"  {e.name} ({e.purpose}): downloads {_size(e.download_mb)}, takes {_size(e.disk_mb)} of disk"
         for e in environments
     ]
+    lines += [f"  {e.name}, weights of networks: downloads {_size(e.weights_mb)}" for e in environments if e.weights]
     lines += [f"  {e.name}, what its tests need: downloads {_size(e.test_download_mb)}" for e in with_tests]
     reporter.say("\n".join([*lines, "  Packages that pip has in its cache are not downloaded again."]))
     _check_space(home, sum(e.disk_mb for e in environments) + max((e.download_mb for e in environments), default=0))

@@ -59,6 +59,14 @@ def test_a_failed_step_is_undone_and_the_next_run_starts_again(home, small, tran
     assert not is_ready(home, small("tiny==2.0")), "other requirements ask for another environment"
 
 
+def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript) -> None:
+    environment = small(weights=("some-weights",), weights_mb=8)  # it has no `vp3d` that could fetch them
+    ensure(home, [environment], transcript)
+    assert is_ready(home, environment)
+    assert "weights of networks: downloads 8 MB" in transcript.text
+    assert "could not be fetched" in transcript.text and "vp3d models download some-weights" in transcript.text
+
+
 def test_too_little_space_is_seen_before_anything_is_made(home, small, transcript) -> None:
     with pytest.raises(InstallError, match=r"1000000\.0 GB of disk are needed"):
         ensure(home, [small(disk_mb=1_000_000_000)], transcript)
