@@ -14,7 +14,7 @@ from . import rotations as rot
 from .tables import Switch
 from .transfer import Posed
 
-_MADE_BY_US = "vp3d_retarget"
+MADE_FOR = "vp3d_retarget"  # on an action: the rig and the name it was made for
 _STOOD = "vp3d_stood"  # on an action that moves the object: the transform it had before
 
 PARTS = ("path", *body.PARTS)
@@ -77,12 +77,12 @@ def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switc
 def _take_own_action(target: bpy.types.Object, name: str) -> None:
     """Assign the action that belongs to this target and name, emptied; the one there before stays in the file."""
     data = target.animation_data
-    own = next((a for a in bpy.data.actions if a.get(_MADE_BY_US) == f"{target.name_full} {name}"), None)
+    own = next((a for a in bpy.data.actions if a.get(MADE_FOR) == f"{target.name_full} {name}"), None)
     if data.action and data.action != own:
         data.action.use_fake_user = True
     if own is None:
         own = bpy.data.actions.new(name)
-        own[_MADE_BY_US] = f"{target.name_full} {name}"
+        own[MADE_FOR] = f"{target.name_full} {name}"
     data.action = own
     if hasattr(data, "action_slot"):
         slot = next((s for s in own.slots if s.target_id_type == "OBJECT"), None)
@@ -127,25 +127,15 @@ def _channels(target: bpy.types.Object, posed: Posed, parts: Collection[str]) ->
                 yield Channel(f"{path}location", axis, name, locations[:, n, axis])
         if kind not in wanted:
             continue
-        for attribute, values in _held(rotations[:, n], rig.modes[bone]):
-            for axis in range(values.shape[1]):
-                yield Channel(path + attribute, axis, name, values[:, axis])
+        values = rot.in_mode(rotations[:, n], rig.modes[bone])
+        for axis in range(values.shape[1]):
+            yield Channel(path + rot.attribute(rig.modes[bone]), axis, name, values[:, axis])
     if "path" in parts and _travels(posed):
         yield from _object_channels(target, posed.base)
 
 
 def _travels(posed: Posed) -> bool:
     return bool(np.ptp(posed.base, axis=0).any())
-
-
-def _held(rotation: np.ndarray, mode: str) -> Iterator[tuple[str, np.ndarray]]:
-    match mode:
-        case "QUATERNION":
-            yield "rotation_quaternion", rotation
-        case "AXIS_ANGLE":
-            yield "rotation_axis_angle", rot.axis_angle(rotation)
-        case order:
-            yield "rotation_euler", rot.euler(rotation, order)
 
 
 def _object_channels(target: bpy.types.Object, base: np.ndarray) -> Iterator[Channel]:
@@ -157,9 +147,9 @@ def _object_channels(target: bpy.types.Object, base: np.ndarray) -> Iterator[Cha
     turned = rot.continuous(rot.multiply(rot.conjugate(axes), base[:, 3:]))
     for axis in range(3):
         yield Channel("location", axis, "Object Transforms", at[:, axis])
-    for attribute, values in _held(turned, target.rotation_mode):
-        for axis in range(values.shape[1]):
-            yield Channel(attribute, axis, "Object Transforms", values[:, axis])
+    values = rot.in_mode(turned, target.rotation_mode)
+    for axis in range(values.shape[1]):
+        yield Channel(rot.attribute(target.rotation_mode), axis, "Object Transforms", values[:, axis])
 
 
 def _switched(target: bpy.types.Object, switches: Collection[Switch]) -> Iterator[Channel]:

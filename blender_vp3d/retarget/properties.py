@@ -35,6 +35,27 @@ def _shape(armature: bpy.types.Object) -> tuple[list[str], list[int], np.ndarray
     return names, parents, np.array([bone.head_local for bone in bones]).reshape(-1, 3)
 
 
+def recognised(armature: bpy.types.Object | None) -> tuple[str, str, Bones]:
+    """What an armature is, in `VP3D_PG_mapping`'s words, and its bones; by their names or how they hang together."""
+    if armature is None or armature.type != "ARMATURE":
+        return "", "", {}
+    if found := tables.recognise(bone.name for bone in armature.data.bones):
+        return found[0], tables.tables()[found[0]].name, found[1]
+    if found := structure.recognise(*_shape(armature)):
+        return BY_SHAPE, "Unknown names; told by its shape", found
+    return "", "Not recognised: fill in the list", {}
+
+
+def bones_of(scene: bpy.types.Scene, armature: bpy.types.Object) -> Bones:
+    """Canonical bone → bones of an armature: as the list of mappings has them, or else as they are recognised."""
+    settings = getattr(scene, "vp3d_retarget", None)
+    for pair in settings.pairs if settings else ():
+        for thing, mapping in ((pair.source, pair.source_mapping), (pair.target, pair.target_mapping)):
+            if thing == armature and mapping.bones:
+                return mapping.bones
+    return recognised(armature)[2]
+
+
 class VP3D_PG_mapped_bone(bpy.types.PropertyGroup):
     """A bone of an armature, and which bone of a body it is."""
 
@@ -67,14 +88,7 @@ class VP3D_PG_mapping(bpy.types.PropertyGroup):
 
     def recognise(self, armature: bpy.types.Object | None) -> None:
         """Tell an armature's bones by their names or, failing that, by how they hang together."""
-        if armature is None or armature.type != "ARMATURE":
-            self.fill("", "", {})
-        elif found := tables.recognise(bone.name for bone in armature.data.bones):
-            self.fill(found[0], tables.tables()[found[0]].name, found[1])
-        elif found := structure.recognise(*_shape(armature)):
-            self.fill(BY_SHAPE, "Unknown names; told by its shape", found)
-        else:
-            self.fill("", "Not recognised: fill in the list", {})
+        self.fill(*recognised(armature))
 
     @property
     def bones(self) -> Bones:

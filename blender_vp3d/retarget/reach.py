@@ -32,7 +32,7 @@ def reach(posed: Posed, end: str, goals: np.ndarray, weight: np.ndarray | float 
 def bend_to(
     hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, goals: np.ndarray, hinge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How the two bones of a limb turn in the world, (T, 4) each, for its end to be at `goals`; names are those of legs.
+    """How the two bones of a limb turn in the world, (T, 4) each, for its end to be at `goals`; named as a leg is.
 
     A goal beyond the limb's length is neared as far as the limb goes; one where the end is already changes nothing.
 

@@ -67,13 +67,8 @@ def read_rig(armature: bpy.types.Object, basis: Matrix | None = None) -> Rig:
 
 
 def _pose_rotation(bone: bpy.types.PoseBone) -> np.ndarray:
-    match bone.rotation_mode:
-        case "QUATERNION":
-            return rot.unit(np.array(bone.rotation_quaternion))
-        case "AXIS_ANGLE":
-            return rot.from_axis_angle(np.array(bone.rotation_axis_angle))
-        case order:
-            return rot.from_euler(np.array(bone.rotation_euler), order)
+    mode = bone.rotation_mode
+    return rot.from_mode(np.array(getattr(bone, rot.attribute(mode))), mode)
 
 
 def frame_range(armature: bpy.types.Object) -> tuple[float, float] | None:
@@ -143,13 +138,8 @@ def _by_curves(armature: bpy.types.Object, rig: Rig, wanted: list[int], frames: 
         return np.stack([values.get((path, i), np.full(count, p)) for i, p in enumerate(present)], axis=-1)
 
     def rotation(path: str, owner: Any) -> np.ndarray:
-        match owner.rotation_mode:
-            case "QUATERNION":
-                return rot.unit(channel(f"{path}rotation_quaternion", owner.rotation_quaternion))
-            case "AXIS_ANGLE":
-                return rot.from_axis_angle(channel(f"{path}rotation_axis_angle", owner.rotation_axis_angle))
-            case order:
-                return rot.from_euler(channel(f"{path}rotation_euler", owner.rotation_euler), order)
+        attribute = rot.attribute(owner.rotation_mode)
+        return rot.from_mode(channel(path + attribute, getattr(owner, attribute)), owner.rotation_mode)
 
     animated = {bone for path, _ in values if (bone := _bone_of(path)) in rig.names}
     location, turned = list(rig.pose_location), list(rig.pose_rotation)

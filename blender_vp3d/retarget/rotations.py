@@ -8,8 +8,8 @@ import numpy as np
 from ..common.armature import continuous, matrix_to_quaternion, quaternion_to_matrix
 
 __all__ = [
-    "arc", "axis_angle", "conjugate", "continuous", "euler", "from_axis_angle", "from_euler", "matrix_to_quaternion",
-    "multiply", "quaternion_to_matrix", "rotate", "slerp", "turn", "twist", "unit",
+    "arc", "attribute", "axis_angle", "conjugate", "continuous", "euler", "from_axis_angle", "from_euler", "from_mode",
+    "in_mode", "matrix_to_quaternion", "multiply", "quaternion_to_matrix", "rotate", "slerp", "turn", "twist", "unit",
 ]  # fmt: skip
 
 IDENTITY = np.array([1.0, 0, 0, 0])
@@ -130,3 +130,30 @@ def axis_angle(q: np.ndarray) -> np.ndarray:
     sign = np.concatenate([np.ones_like(axis[:1, ..., :1]), np.cumprod(np.where(opposite, -1.0, 1.0), axis=0)])
     angle = np.unwrap(2 * np.arctan2(sign * length, q[..., :1]), axis=0)
     return np.concatenate([angle, sign * axis], axis=-1)
+
+
+def attribute(mode: str) -> str:
+    """The property that holds a rotation in one of Blender's rotation modes."""
+    return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+
+
+def in_mode(q: np.ndarray, mode: str) -> np.ndarray:
+    """Values (T, C) of that property, without jumps over time, for rotations (T, 4)."""
+    match mode:
+        case "QUATERNION":
+            return continuous(q)
+        case "AXIS_ANGLE":
+            return axis_angle(q)
+        case order:
+            return euler(q, order)
+
+
+def from_mode(values: np.ndarray, mode: str) -> np.ndarray:
+    """Rotations (..., 4) from values (..., C) of that property."""
+    match mode:
+        case "QUATERNION":
+            return unit(values)
+        case "AXIS_ANGLE":
+            return from_axis_angle(values)
+        case order:
+            return from_euler(values, order)
