@@ -6,8 +6,10 @@ import bpy
 import numpy as np
 from mathutils import Euler, Matrix, Vector
 
+from blender_vp3d import animation, belongings
 from blender_vp3d.common import armature as ours
 from blender_vp3d.retarget import body, tables
+from blender_vp3d.skeleton import person
 
 NEXT = {
     "shoulder": "upper_arm",
@@ -189,16 +191,15 @@ def _multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def dancer(frames: int = 60, seed: int = 0, first: int = 1) -> bpy.types.Object:
     """An armature of ours that dances, keyed at every frame from `first`."""
-    from blender_vp3d import animation, belongings
-    from blender_vp3d.skeleton import person
+    return _keyed("Dancer", dance(frames, seed), first + np.arange(frames), 1 + seed)
 
-    motion = dance(frames, seed)
-    data = bpy.data.armatures.new("Dancer")
-    made = belongings.add(bpy.context.scene.collection, "Dancer", data, "a take", 1 + seed)
-    person._shape(bpy.context, data, motion.rest)
-    everything = np.arange(frames)
-    channels = person._channels(motion, np.ones(frames), everything)
-    animation.write(made, "Dancer", first + everything, np.zeros(frames, bool), channels)
+
+def _keyed(name: str, motion: ours.Motion, frames: np.ndarray, number: int = 1) -> bpy.types.Object:
+    made = belongings.add(bpy.context.scene.collection, name, bpy.data.armatures.new(name), "a take", number)
+    person._shape(bpy.context, made.data, motion.rest)
+    everything = np.arange(len(frames))
+    channels = person._channels(motion, np.ones(len(frames)), everything)
+    animation.write(made, name, frames, np.zeros(len(frames), bool), channels)
     bpy.context.view_layer.update()
     return made
 
@@ -230,3 +231,31 @@ def limb_directions(armature: bpy.types.Object, bones: dict[str, tuple[str, ...]
     at = heads(armature, frames, names)
     along = at[:, 1::2] - at[:, ::2]
     return along / np.linalg.norm(along, axis=-1, keepdims=True)
+
+
+def capture(joints: np.ndarray, frames: np.ndarray) -> bpy.types.Object:
+    """Our armature with joints (T, 17, 3) m put onto it as a take's are, keyed at `frames`."""
+    motion = ours.solve(joints, np.zeros((len(joints), 2)), np.arange(len(joints)) / 120)
+    return _keyed("Captured", motion, frames)
+
+
+def twin(own: bpy.types.Object, bones: dict[str, tuple[str, ...]], arms: float) -> bpy.types.Object:
+    """A copy of our armature with the names of another rig, other rolls, arms that hang by `arms` rad, and no keys."""
+    made = bpy.data.objects.new("Twin", own.data.copy())
+    bpy.context.scene.collection.objects.link(made)
+    bpy.context.view_layer.objects.active = made
+    bpy.ops.object.mode_set(mode="EDIT")
+    edit = made.data.edit_bones
+    for side, sign in ((".L", 1), (".R", -1)):
+        pivot = edit[f"upper_arm{side}"].head.copy()
+        down = Matrix.Rotation(sign * arms, 4, "Y")
+        place = Matrix.Translation(pivot) @ down @ Matrix.Translation(-pivot)
+        for bone in ("upper_arm", "forearm", "hand"):
+            edit[f"{bone}{side}"].transform(place)
+    rng = np.random.default_rng(0)
+    for canonical, chain in tables.tables()["vp3d"].bones.items():
+        for name, other in zip(chain, bones[canonical], strict=False):
+            edit[name].roll = rng.uniform(-3, 3)
+            edit[name].name = other
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return made

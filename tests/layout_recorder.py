@@ -39,6 +39,7 @@ class Recorder:
             module, name = given["operator"].split(".")
             operator = getattr(getattr(bpy.ops, module), name)
             self.drawn.append(given["operator"] + ("" if operator.poll() else " (greyed out)"))
+            return _Settings(operator.get_rna_type().properties)
         elif function == "template_list":
             assert hasattr(bpy.types, given["listtype_name"])
             for item in getattr(given["dataptr"], given["propname"]):
@@ -47,6 +48,16 @@ class Recorder:
         elif given.get("text"):
             self.drawn.append(given["text"])
         return Recorder(self.drawn, self.enabled)
+
+
+class _Settings:
+    """Stands in for the properties of an operator that a button will call."""
+
+    def __init__(self, properties) -> None:
+        object.__setattr__(self, "properties", properties)
+
+    def __setattr__(self, name, value):
+        assert name in self.properties, f"the operator has no '{name}'"
 
 
 def draw(panel: type) -> list[str]:

@@ -72,27 +72,31 @@ def missing(bones: Bones) -> list[str]:
     return [body.LABELS[bone] for bone in body.ESSENTIAL if not bones.get(bone)]
 
 
+def _present(armature: bpy.types.Object, bones: Bones) -> Bones:
+    """The mapped bones that the armature has; raises RetargetError where essential ones are not among them."""
+    found = {bone: tuple(name for name in chain if name in armature.data.bones) for bone, chain in bones.items()}
+    if lacking := missing(found):
+        raise RetargetError(f"{armature.name} has no bone for {', '.join(lacking)}: fill these in the mapping.")
+    return {bone: chain for bone, chain in found.items() if chain}
+
+
 def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]:
     """The target's bones in the world, and sentences for the user; nothing in the file changes."""
     check(job.source, job.target)
     context.view_layer.update()
-    for whose, bones in ((job.source, job.source_bones), (job.target, job.target_bones)):
-        if lacking := missing(bones):
-            raise RetargetError(f"{whose.name} has no bone for {', '.join(lacking)}: fill these in the mapping.")
-    if job.options.root_motion == "ROOT" and not job.target_bones.get("root"):
+    source_bones, target_bones = _present(job.source, job.source_bones), _present(job.target, job.target_bones)
+    if job.options.root_motion == "ROOT" and not target_bones.get("root"):
         raise RetargetError(f"{job.target.name} has no root bone in its mapping: let the object or the hips move.")
-    span = job.frames or frame_range(job.source)
-    if span is None:
-        span = context.scene.frame_start, context.scene.frame_end
-    frames = np.arange(span[0], span[1] + 1e-6, job.step)
+    span = job.frames or frame_range(job.source) or (context.scene.frame_start, context.scene.frame_end)
+    frames = np.arange(np.floor(span[0]), np.ceil(span[1]) + 1, job.step)
     warnings = []
-    names = [name for chain in job.source_bones.values() for name in chain]
+    names = [name for chain in source_bones.values() for name in chain]
     motion, stepped = read_motion(context, job.source, names, frames)
     if stepped:
         warnings.append(f"{job.source.name} was evaluated frame by frame, which takes longer: {stepped}.")
     target = read_rig(job.target, standing(job.target))
     posed = transfer(
-        motion, motion.rig.chains(job.source_bones), target, target.chains(job.target_bones), job.options, job.parents
+        motion, motion.rig.chains(source_bones), target, target.chains(target_bones), job.options, job.parents
     )
     ends = ("foot",) * job.reach_feet + ("hand",) * job.reach_hands
     for end in (f"{end}{side}" for end in ends for side in (".L", ".R")):

@@ -231,7 +231,9 @@ class VP3D_OT_import_bvh(bpy.types.Operator, ImportHelper):
             # the importer meets broken files with whatever exception its parser runs into
             return _refuse(self, f"{Path(path).name} cannot be read as BVH ({error}): choose another file.")
         made = [thing for thing in bpy.data.objects if thing not in known and thing.type == "ARMATURE"]
-        if not made:
+        if not made or not made[0].data.bones:
+            for armature in {thing.data for thing in made}:
+                bpy.data.armatures.remove(armature)
             return _refuse(self, f"{Path(path).name} has no skeleton: choose another file.")
         settings = context.scene.vp3d_retarget
         if settings.pair is None:

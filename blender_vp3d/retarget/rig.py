@@ -216,7 +216,7 @@ class Controls:
     def pose(self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (T, N, 4) and locations (T, N, 3) that pose bones hold; see `heads` for the arguments."""
         held, moved = np.empty_like(rotations), np.empty_like(heads)
-        for n, (bone, parent) in enumerate(zip(self.bones, self.parents, strict=True)):
+        for n, parent in enumerate(self.parents):
             carried = rotations[:, parent] if parent >= 0 and self._inherits[n] else base[:, 3:]
             axes = rot.multiply(carried, self._axes[n])
             held[:, n] = rot.multiply(rot.conjugate(axes), rotations[:, n])

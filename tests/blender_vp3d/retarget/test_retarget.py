@@ -33,7 +33,10 @@ def job(source, target, **changes):
     return apply.Job(source, target, source_table[1], target_table[1], **(known | changes))
 
 
-def onto(key="mixamo", shape=Shape(), frames=40, seed=0, **changes):
+PLAIN = Shape()
+
+
+def onto(key="mixamo", shape=PLAIN, frames=40, seed=0, **changes):
     """Source, target, job, and sentences."""
     source, target = bodies.dancer(frames, seed), bodies.known(key, shape)
     bpy.context.view_layer.update()
@@ -218,7 +221,7 @@ def test_a_spine_of_any_number():
 
 
 def test_twist_bones_share_the_twist():
-    source, target, done, _ = onto("unreal", A_POSE)
+    _source, target, done, _ = onto("unreal", A_POSE)
     bones = done.target_bones
     frames = list(FRAMES)
     forearm, twist, hand = (rot.matrix_to_quaternion(m) for m in np.moveaxis(
@@ -277,7 +280,7 @@ def test_the_path_can_stay_as_long_as_it_was():
 
 
 def test_in_place():
-    source, target, done, _ = onto("unity", options=Options(in_place=True))
+    _source, target, done, _ = onto("unity", options=Options(in_place=True))
     middle = bodies.heads(target, FRAMES, [done.target_bones[f"thigh{side}"][0] for side in (".L", ".R")]).mean(1)
     assert np.ptp(middle[:, :2], axis=0).max() < 1e-4
     assert np.ptp(middle[:, 2]) > 0.02
@@ -346,7 +349,7 @@ def test_into_a_strip_of_the_nla():
 
 
 def test_over_the_present_action_only_what_is_chosen():
-    source, target, done, _ = onto("mixamo", frames=60)
+    _source, target, _done, _ = onto("mixamo", frames=60)
     action = target.animation_data.action
     names = ["LeftForeArm", "LeftLeg", "Hips"]
     before = bodies.matrices(target, range(1, 61), names)

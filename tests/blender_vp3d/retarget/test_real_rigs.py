@@ -1,0 +1,215 @@
+"""Rigs that others made (Rigify's generated human, Microsoft Rocketbox, MakeHuman) and motion that was captured."""
+
+import json
+import zipfile
+
+import bodies
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
+
+from blender_vp3d.common import armature as ours  # noqa: E402
+from blender_vp3d.common.skeletons import H36M_17  # noqa: E402
+from blender_vp3d.retarget import apply, body, tables  # noqa: E402
+from blender_vp3d.retarget.read import read_motion, read_rig  # noqa: E402
+from blender_vp3d.retarget.transfer import leg_length  # noqa: E402
+
+LIMBS_DEG = 1.0  # how far a limb may point off
+JUMP_DEG = 20.0  # per frame, beyond what the source does
+
+
+def job(source, target, **changes):
+    source_bones = tables.recognise(bone.name for bone in source.data.bones)[1]
+    key, target_bones = tables.recognise(bone.name for bone in target.data.bones)
+    table = tables.tables()[key]
+    return apply.Job(source, target, source_bones, target_bones, table.parents, table.switches, **changes)
+
+
+def directions(armature, bones, frames, deform=None):
+    """(T, 8, 3) where limbs point, by the heads of `deform` bones where these are others than the mapped ones."""
+    return bodies.limb_directions(armature, {bone: (deform or {}).get(bone, chain) for bone, chain in bones.items()},
+                                  frames)  # fmt: skip
+
+
+def degrees_between(a, b):
+    return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1)))
+
+
+def fastest(armature, names, frames):
+    """(T - 1,) degrees a frame of the fastest of bones."""
+    turned = bodies.matrices(armature, frames, names)
+    trace = np.einsum("tnij,tnij->tn", turned[1:], turned[:-1])
+    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))).max(1)
+
+
+def check_follows(source, target, done, frames, deform=None):
+    assert apply.retarget(bpy.context, done) == []
+    off = degrees_between(
+        directions(source, done.source_bones, frames), directions(target, done.target_bones, frames, deform)
+    )
+    assert off.max() < LIMBS_DEG
+    first = frames[: min(40, len(frames))]
+    names = [chain[0] for bone, chain in done.target_bones.items() if bone in done.source_bones]
+    ours_too = [chain[-1] for chain in done.source_bones.values()]
+    assert (fastest(target, names, first) < fastest(source, ours_too, first) + JUMP_DEG).all()
+
+
+@pytest.fixture(scope="module")
+def rigify_file(tmp_path_factory):
+    """A file with a metarig "metarig" and the rig "rig" that Rigify generates from it."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.preferences.addon_enable(module="rigify")
+    bpy.ops.object.armature_human_metarig_add()
+    bpy.ops.pose.rigify_generate()
+    path = tmp_path_factory.mktemp("rigify") / "rigify.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.preferences.addon_disable(module="rigify")
+    return path
+
+
+def load(path, name):
+    with bpy.data.libraries.load(str(path)) as (_, wanted):
+        wanted.objects = [name]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    bpy.context.view_layer.update()
+    return wanted.objects[0]
+
+
+def org(bone):
+    """Rigify's bones that end up where the limbs are, whatever controls them."""
+    names = {"upper_arm": "upper_arm", "forearm": "forearm", "hand": "hand", "thigh": "thigh", "shin": "shin",
+             "foot": "foot", "toe": "toe"}  # fmt: skip
+    return f"ORG-{names[body.kind(bone)]}{body.side(bone)}"
+
+
+def test_rigify_generated(rigify_file):
+    source, rig = bodies.dancer(40), load(rigify_file, "rig")
+    assert tables.recognise(bone.name for bone in rig.data.bones)[0] == "rigify"
+    done = job(source, rig, reach_feet=False)
+    deform = {bone: (org(bone),) for side in (".L", ".R")
+              for bone in (f"{kind}{side}" for kind in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot"))}  # fmt: skip
+    check_follows(source, rig, done, range(1, 41), deform)
+    assert rig.pose.bones["upper_arm_parent.L"]["IK_FK"] == 1
+    assert rig.pose.bones["torso"]["head_follow"] == 1
+    # every mapped bone, head and neck included, is where the closed form of Rigify's hierarchy says
+    posed, _ = apply.pose_target(bpy.context, done)
+    names = [posed.controls.rig.names[bone] for bone in posed.controls.bones]
+    turned = bodies.matrices(rig, [1, 17, 40], names)
+    axes = ours.quaternion_to_matrix(posed.rotations[[0, 16, 39]])
+    np.testing.assert_allclose(turned, axes, atol=2e-4)
+    feet = bodies.heads(rig, [1, 17, 40], [org("foot.L"), org("thigh.R")])
+    np.testing.assert_allclose(feet[:, 0], posed.heads[[0, 16, 39], posed.index("foot.L")], atol=2e-4)
+    np.testing.assert_allclose(feet[:, 1], posed.heads[[0, 16, 39], posed.index("thigh.R")], atol=2e-4)
+
+
+def test_rigify_metarig_is_known_as_one(rigify_file):
+    source, rig = bodies.dancer(20), load(rigify_file, "metarig")
+    key, _ = tables.recognise(bone.name for bone in rig.data.bones)
+    assert key == "rigify_metarig"
+    assert "Generate Rig" in tables.tables()[key].note
+    check_follows(source, rig, job(source, rig, reach_feet=False), range(1, 21))
+
+
+def captured(shared, name, first, count):
+    """An armature with captured motion, metres, and the frames to look at."""
+    with zipfile.ZipFile(shared / "mocap" / "cmu-bvh.zip") as archive:
+        text = archive.read(f"cmu-bvh/{name}.bvh").decode()
+    path = f"{bpy.app.tempdir}{name.replace('/', '-')}.bvh"
+    head, motion = text.split("MOTION", 1)
+    lines = motion.strip().splitlines()
+    rows = lines[2 + first : 2 + first + count]
+    with open(path, "w") as file:  # noqa: PTH123 - a part of the motion: importing the whole takes seconds
+        file.write("\n".join([head + "MOTION", f"Frames: {len(rows)}", lines[1], *rows]) + "\n")
+    bpy.ops.import_anim.bvh(filepath=path, global_scale=0.025)
+    armature = bpy.context.object
+    bones = tables.recognise(bone.name for bone in armature.data.bones)[1]
+    rig = read_rig(armature)
+    armature.scale *= 0.9 / leg_length(rig, rig.chains(bones))
+    bpy.context.view_layer.update()
+    return armature, range(1, 1 + len(rows))
+
+
+@pytest.mark.parametrize("name", ["Male_Adult_01", "Female_Adult_05"])
+def test_rocketbox(shared, name):
+    source, frames = captured(shared, "salsa/04", 600, 60)
+    before = set(bpy.data.objects)
+    bpy.ops.import_scene.fbx(filepath=str(shared / "meshes" / "rocketbox" / f"{name}.fbx"), use_anim=False)
+    rig = next(thing for thing in bpy.data.objects if thing not in before and thing.type == "ARMATURE")
+    assert tables.recognise(bone.name for bone in rig.data.bones)[0] == "biped"
+    check_follows(source, rig, job(source, rig, reach_feet=False), frames)
+    hips = [f"Bip01 {name}" for name in ("Pelvis", "L Thigh", "R Thigh")]
+    at = bodies.heads(rig, frames, hips)
+    assert np.ptp(np.linalg.norm(at[:, 0] - at[:, 1], axis=-1)) < 1e-4, "thighs stay in the pelvis"
+
+
+@pytest.mark.parametrize("kind", ["default", "game_engine", "mixamo", "cmu_mb"])
+def test_makehuman(shared, kind):
+    source, frames = captured(shared, "martial/05", 300, 60)
+    with zipfile.ZipFile(shared / "meshes" / "makehuman.zip") as archive:
+        bones = json.loads(archive.read(f"makehuman/rigs/standard/rig.{kind}.json"))
+    rig = makehuman(bones.get("bones", bones))
+    assert tables.recognise(bone.name for bone in rig.data.bones)[0] == {
+        "default": "makehuman", "game_engine": "unreal", "mixamo": "mixamo", "cmu_mb": "cmu",
+    }[kind]  # fmt: skip
+    check_follows(source, rig, job(source, rig, reach_feet=False), frames)
+
+
+def makehuman(bones):
+    """The armature of one of MakeHuman's rigs, 10 cm a unit there."""
+    data = bpy.data.armatures.new("MakeHuman")
+    rig = bpy.data.objects.new("MakeHuman", data)
+    bpy.context.scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    lift = -min(bone["tail"]["default_position"][2] for bone in bones.values())
+    for name, bone in bones.items():
+        made = data.edit_bones.new(name)
+        for end in ("head", "tail"):
+            setattr(made, end, np.array(bone[end]["default_position"]) + np.array([0, 0, lift]))
+        made.roll = bone["roll"]
+    for name, bone in bones.items():
+        if bone["parent"]:
+            data.edit_bones[name].parent = data.edit_bones[bone["parent"]]
+            data.edit_bones[name].use_connect = bone["use_connect"]
+        data.edit_bones[name].use_inherit_rotation = bone["use_inherit_rotation"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return rig
+
+
+JOINTS = {
+    "spine": ("spine", 1), "thorax": ("neck", 0), "neck": ("head", 0),
+    **{f"{long}_{joint}": (f"{bone}{side}", 0) for side, long in ((".L", "left"), (".R", "right")) for joint, bone in (
+        ("hip", "thigh"), ("knee", "shin"), ("ankle", "foot"), ("shoulder", "upper_arm"), ("elbow", "forearm"),
+        ("wrist", "hand"))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["salsa/04", "martial/05", "131_01"])
+def test_captured_motion_comes_out_where_it_was(shared, name):
+    """BVH → joints → our armature → a rig of the same proportions, otherwise named, rolled and A-posed."""
+    source, frames = captured(shared, name, 300, 90)
+    bones = tables.recognise(bone.name for bone in source.data.bones)[1]
+    frames = np.array(frames, float)
+    motion, stepped = read_motion(bpy.context, source, [n for chain in bones.values() for n in chain], frames)
+    assert not stepped
+    chains = motion.rig.chains(bones)
+    at = {joint: motion.head(chains[bone][n if n < len(chains[bone]) else -1]) for joint, (bone, n) in JOINTS.items()}
+    at["hip"] = (at["left_hip"] + at["right_hip"]) / 2
+    up = at["neck"] - at["thorax"]
+    at["head"] = at["neck"] + 0.16 * up / np.linalg.norm(up, axis=-1, keepdims=True)
+    joints = np.stack([at[joint] for joint in H36M_17.joints], axis=1)
+    person = bodies.capture(joints, frames)
+    twin = bodies.twin(person, tables.tables()["mixamo"].bones, np.radians(45))
+    assert apply.retarget(bpy.context, job(person, twin)) == []
+
+    mapped = job(person, twin).target_bones
+    seen = [joint for joint in JOINTS if joint not in ("spine", "thorax", "neck")]
+    names = [mapped[JOINTS[joint][0]][0] for joint in seen]
+    some = frames[::6]
+    found = bodies.heads(twin, some, names)
+    wanted = np.stack([at[joint] for joint in seen], axis=1)[::6]
+    tall = np.ptp([bone.head_local.z for bone in person.data.bones]) + 0.1
+    assert np.linalg.norm(found - wanted, axis=-1).mean() < 0.01 * tall
+    same = bodies.heads(person, some, [job(person, twin).source_bones[JOINTS[joint][0]][0] for joint in seen])
+    assert np.linalg.norm(found - same, axis=-1).mean() < 0.002 * tall
