@@ -17,6 +17,16 @@ INTERPOLATED_CONFIDENCE = 0.5
 """Confidence of an interpolated joint, as a share of the lower one at the ends of its gap."""
 MAX_SWAP_FRAMES = 3
 """Longest run of frames in which labels are taken for swapped, not the person for turned."""
+MAX_LINK_S = 0.1
+"""Longest time (s) over which left and right are followed without being seen."""
+MAX_LIMB_SPEED = 8.0
+"""Sizes per s (about 6 m/s): what limbs may pass each other with; faster, and their labels traded places."""
+MIN_APART = 0.15
+"""Distance (in sizes) between left and right from which one can tell that they traded places."""
+MAX_MISFIT = 0.35
+"""Where sides trade places, each lands nearer than this share of the way to where the other was."""
+MAX_FLIPPED = 0.4
+"""Larger shares of a stretch are not taken for flipped: nobody could say which part is right."""
 POP = 0.1
 """Distance (in sizes) that a detector may miss by without being called wrong."""
 MAX_ACCELERATION = 200.0
@@ -47,6 +57,7 @@ def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
     joints, confidence, source = tracks.joints.astype(float), tracks.confidence.copy(), tracks.source.copy()
     for person in range(len(joints)):
         scale = maximum_filter1d(oks.size(joints[person]), size=2 * round(SIZE_S * fps) + 1, mode="nearest")
+        _unflip(joints[person], confidence[person], source[person], scale, times)
         _unswap(joints[person], confidence[person], source[person], scale)
         pops = _pops(joints[person], times, scale)
         joints[person][pops] = np.nan
@@ -54,6 +65,57 @@ def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
         source[person][pops] = Source.ABSENT
         _interpolate(joints[person], confidence[person], source[person], times)
     return Tracks(tracks.frames, joints.astype(np.float32), confidence, source)
+
+
+def _unflip(
+    joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scale: np.ndarray, times: np.ndarray
+) -> None:
+    """Swap left and right back, in place, in stretches that begin and end with a limb's sides trading places at once.
+
+    A detector takes a stooping back for a front for seconds. People who turn do not teleport: their sides meet first.
+    """
+    for parts in _LIMBS:
+        left = np.array([BODY_21.index(f"left_{part}") for part in parts])
+        right = np.array([BODY_21.index(f"right_{part}") for part in parts])
+        apart = _apart(joints[:, left], joints[:, right])
+        frames = np.flatnonzero(apart > MIN_APART * scale)
+        steps = np.diff(times[frames])
+        traded = _traded(joints[frames][:, left], joints[frames][:, right])
+        traded &= np.minimum(apart[frames[1:]], apart[frames[:-1]]) > MAX_LIMB_SPEED * steps * scale[frames[1:]]
+        for stretch in np.split(np.arange(len(frames)), np.flatnonzero(steps > MAX_LINK_S + 1e-6) + 1):
+            flipped = np.cumsum(np.append(False, traded[stretch[:-1]])) % 2 == 1
+            if not flipped.any():
+                continue
+            weight = confidence[np.ix_(frames[stretch], np.append(left, right))].sum(1)
+            share = weight[flipped].sum() / max(weight.sum(), 1e-9)
+            if share > 0.5:
+                flipped, share = ~flipped, 1 - share
+            if share <= MAX_FLIPPED:
+                _swap((joints, confidence, source), frames[stretch][flipped], left, right)
+
+
+def _apart(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Mean distance (px) between left and right (T, L, 2): (T,), 0 where no joint is known on both sides."""
+    distance = _distance(left, right)
+    known = np.isfinite(distance)
+    return np.where(known, distance, 0).sum(1) / np.maximum(known.sum(1), 1)
+
+
+def _traded(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Whether left and right (T, L, 2) trade places between each of T frames and the next: (T - 1,) bool."""
+    stay = _distance(left[1:], left[:-1]) + _distance(right[1:], right[:-1])
+    swap = _distance(right[1:], left[:-1]) + _distance(left[1:], right[:-1])
+    known = np.isfinite(stay)
+    stays, swaps = (np.where(known, cost, 0).sum(1) for cost in (stay, swap))
+    return swaps < MAX_MISFIT * stays
+
+
+def _swap(arrays: tuple[np.ndarray, ...], frames: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    for values in arrays:
+        values[np.ix_(frames, left)], values[np.ix_(frames, right)] = (
+            values[np.ix_(frames, right)],
+            values[np.ix_(frames, left)],
+        )
 
 
 def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scale: np.ndarray) -> None:
@@ -69,12 +131,7 @@ def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scal
             for start in np.flatnonzero(_swapped(joints[:, left], joints[:, right], length, scale)) + 1:
                 if start < free:
                     continue
-                run = np.arange(start, start + length)
-                for values in (joints, confidence, source):
-                    values[np.ix_(run, left)], values[np.ix_(run, right)] = (
-                        values[np.ix_(run, right)],
-                        values[np.ix_(run, left)],
-                    )
+                _swap((joints, confidence, source), np.arange(start, start + length), left, right)
                 free = start + length + 1
 
 
