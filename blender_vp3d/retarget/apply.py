@@ -1,7 +1,7 @@
 """Retargeting in one call: a source armature's animation becomes keyframes on a target armature."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import bpy
 import numpy as np
@@ -28,6 +28,7 @@ class Job:
         target_bones: canonical bone → bones of the target.
         parents: see `tables.Table`.
         switches: see `tables.Table`.
+        rest_frame: scene frame at which the source stands as others do at rest; None: its rest pose.
         options: how to go from one body to the other.
         reach_feet: have the feet reach where the source's are, by bending the legs.
         reach_hands: the same for hands and arms.
@@ -43,6 +44,7 @@ class Job:
     parents: Mapping[str, str] = field(default_factory=dict)
     switches: Collection[Switch] = ()
     options: Options = field(default_factory=Options)
+    rest_frame: float | None = None
     reach_feet: bool = True
     reach_hands: bool = False
     frames: tuple[float, float] | None = None
@@ -94,6 +96,9 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
     motion, stepped = read_motion(context, job.source, names, frames)
     if stepped:
         warnings.append(f"{job.source.name} was evaluated frame by frame, which takes longer: {stepped}.")
+    if job.rest_frame is not None:
+        stands, _ = read_motion(context, job.source, names, np.array([job.rest_frame], float))
+        motion = replace(motion, rig=stands.as_rest())
     target = read_rig(job.target, standing(job.target))
     posed = transfer(
         motion, motion.rig.chains(source_bones), target, target.chains(target_bones), job.options, job.parents

@@ -97,9 +97,12 @@ class VP3D_PT_retarget_options(_Sidebar, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(heading="Path")
-        for name in ("scale_path", "in_place", "at_target"):
+        for name in ("scale_path", "on_floor", "in_place", "at_target"):
             column.prop(settings, name)
         layout.prop(settings, "root_motion")
+        layout.row(heading="Source").prop(settings, "use_rest_frame")
+        if settings.use_rest_frame:
+            layout.prop(settings, "rest_frame")
         column = layout.column(heading="Body")
         for name in ("reach_feet", "reach_hands"):
             column.prop(settings, name)

@@ -186,6 +186,17 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
             ("OBJECT", "Object", "The armature object goes and turns along the ground"),
         ),
     )
+    on_floor: BoolProperty(
+        name="On the Floor",
+        description="Raise or lower the motion so that its lowest steps are on the floor",
+    )
+    use_rest_frame: BoolProperty(
+        name="Source Stands at Frame",
+        description="Take the source's pose at a frame for its rest pose, where that is no standing person",
+    )
+    rest_frame: IntProperty(
+        name="Frame", description="Frame at which the source stands upright, as in a T-pose", default=1
+    )
     in_place: BoolProperty(name="In Place", description="Stay over the spot where the motion begins")
     scale_path: BoolProperty(
         name="Scale Path",
@@ -248,6 +259,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
             switches=table.switches if table else (),
             options=Options(
                 scale_path=self.scale_path,
+                on_floor=self.on_floor,
                 in_place=self.in_place,
                 root_motion=self.root_motion,
                 clavicle=self.clavicle,
@@ -255,6 +267,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
                 at_target=self.at_target,
                 offsets=pair.target_mapping.offsets,
             ),
+            rest_frame=self.rest_frame if self.use_rest_frame else None,
             reach_feet=self.reach_feet,
             reach_hands=self.reach_hands,
             frames=(self.first, self.last) if self.use_range else None,

@@ -4,7 +4,7 @@ All is said in armature space unless it says world. The world is metres with Z u
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,17 @@ class Motion:
     def rotation(self, bone: int) -> np.ndarray:
         """(T, 4) of a bone given by its index in the rig."""
         return self.rotations[:, self.bones.index(bone)]
+
+    def as_rest(self) -> Rig:
+        """The rig with these bones resting as they are in the first frame."""
+        rig, bones = self.rig, list(self.bones)
+        back = rot.conjugate(rig.orientation)
+        heads, rest, tails = rig.heads.copy(), rig.rest.copy(), rig.tails.copy()
+        heads[bones] = rot.rotate(back, self.heads[0] - rig.position) / rig.scale
+        rest[bones] = rot.multiply(back, self.rotations[0])
+        turned = rot.multiply(rest[bones], rot.conjugate(rig.rest[bones]))
+        tails[bones] = heads[bones] + rot.rotate(turned, rig.tails[bones] - rig.heads[bones])
+        return replace(rig, heads=heads, rest=rest, tails=tails)
 
     def head(self, bone: int) -> np.ndarray:
         """(T, 3) m of a bone given by its index in the rig."""

@@ -13,11 +13,13 @@ import numpy as np
 
 from . import body
 from . import rotations as rot
-from .frames import rest_axes
+from .frames import body_axes, rest_axes
 from .rig import Chains, Controls, Motion, Rig
 
 _SAME_UNITS = (0.4, 2.5)  # ratios of leg length outside this come from other units, not from another body
-_FLOOR_NEAR = (-0.03, 0.08)  # of the body's height: feet at rest this far over the armature's origin stand on it
+_ANKLE = (0.08, 0.4)  # of the shin: heights of ankles that can be
+_ANKLE_USUAL = 0.16  # of the shin (Winter, Biomechanics: 0.039 of the stature, the shin being 0.246 of it)
+_LOWEST = 2.0  # percentile of the soles' heights that is the floor
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Options:
 
     Attributes:
         scale_path: scale the way gone by the length of the legs; otherwise only the height.
+        on_floor: raise or lower the motion so that its lowest steps are on the floor.
         in_place: stay where the first frame is.
         root_motion: what carries the person over the ground: "HIPS", "ROOT" (the root bone) or "OBJECT".
         clavicle: share of the source's shoulder motion relative to the chest.
@@ -35,6 +38,7 @@ class Options:
     """
 
     scale_path: bool = True
+    on_floor: bool = False
     in_place: bool = False
     root_motion: str = "HIPS"
     clavicle: float = 1.0
@@ -116,6 +120,9 @@ def transfer(
         origin = target.position - rot.rotate(aligned, source.rig.position)
         axes = {bone: rot.multiply(aligned, turned) for bone, turned in axes.items()}
     joints = {bone: rot.rotate(aligned, at) + origin for bone, at in joints.items()}
+    if options.on_floor and (soles := _soles(joints, axes, source.rig, source_chains)):
+        lowest = np.percentile(np.min(soles, axis=0), _LOWEST) * _UP
+        joints = {bone: at - lowest for bone, at in joints.items()}
     scale = leg_length(target, target_chains) / leg_length(source.rig, source_chains)
     middle = (joints["thigh.L"] + joints["thigh.R"]) / 2
     joints, middle = _scaled(joints, middle, scale, options)
@@ -167,19 +174,22 @@ def leg_length(rig: Rig, chains: Chains) -> float:
 def ankle_height(rig: Rig, chains: Chains) -> float:
     """Metres from the soles to the ankles at rest, mean of both sides.
 
-    The floor is where the armature's origin is, if the feet stand there at rest, or else at the feet's lowest joint.
+    The floor is where the armature's origin is, if the feet stand there at rest, or else at the feet's lowest point.
+    Rigs whose feet say nothing of it get what is usual for the length of their shins.
     """
-    feet = [f"foot{side}" for side in (".L", ".R") if f"foot{side}" in chains]
-    if not feet:
-        return 0.0
-    up = rest_axes(rig, chains)["hips"][:, 1]
-    ankles = [rig.heads[chains[foot][0]] @ up for foot in feet]
-    low = [rig.heads[bone] @ up for bones in ("foot", "toe") for side in (".L", ".R")
-           for bone in chains.get(bones + side, ())]  # fmt: skip
-    hips = np.mean([rig.heads[chains[f"thigh{side}"][0]] @ up for side in (".L", ".R")])
-    tall = 2 * (hips - min(low))
-    floor = 0.0 if _FLOOR_NEAR[0] * tall < min(low) < _FLOOR_NEAR[1] * tall else min(low)
-    return rig.scale * float(np.mean(ankles) - floor)
+    heights = []
+    up = body_axes(rig, chains)[:, 1]
+    for side in (".L", ".R"):
+        if f"foot{side}" not in chains:
+            return 0.0
+        foot, toes, shin = (chains.get(f"{bone}{side}", ()) for bone in ("foot", "toe", "shin"))
+        ankle = rig.heads[foot[0]] @ up
+        shank = float(np.linalg.norm(rig.heads[foot[0]] - rig.heads[shin[0]]))
+        low = min(at @ up for at in (rig.heads[list(toes)] if toes else rig.tails[[foot[-1]]]))
+        floor = 0.0 if -0.05 * shank < low < 0.2 * shank else low
+        height = ankle - floor
+        heights.append(height if _ANKLE[0] * shank < height < _ANKLE[1] * shank else _ANKLE_USUAL * shank)
+    return rig.scale * float(np.mean(heights))
 
 
 def _driven(source: Chains, target: Chains, options: Options) -> dict[str, tuple[int, ...]]:
@@ -298,6 +308,13 @@ def _places(bone: str, limb: str, chain: tuple[int, ...], driven: Chains, target
     return [float(np.clip(place, 0.25, 0.75)) if len(chain) == 1 else float(np.clip(place, 0, 1)) for place in along]
 
 
+def _soles(joints: dict[str, np.ndarray], axes: dict[str, np.ndarray], source: Rig, chains: Chains) -> list[np.ndarray]:
+    """Heights (T,) m of the soles under the ankles."""
+    down = -ankle_height(source, chains)
+    feet = [foot for foot in ("foot.L", "foot.R") if foot in joints]
+    return [(joints[foot] + down * rot.rotate(axes[foot][:, 0], _UP_OF_FOOT))[:, 2] for foot in feet]
+
+
 def _scaled(
     joints: dict[str, np.ndarray], middle: np.ndarray, scale: float, options: Options
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -329,7 +346,7 @@ def _heading(axes: np.ndarray) -> np.ndarray:
 
 def _standing(rig: Rig, chains: Chains) -> np.ndarray:
     """(3,) m in the object's axes: from the object's origin to the floor under the body at rest."""
-    up = rest_axes(rig, chains)["hips"][:, 1]
+    up = body_axes(rig, chains)[:, 1]
     middle = np.mean([rig.heads[chains[f"thigh{side}"][0]] for side in (".L", ".R")], axis=0)
     length = leg_length(rig, chains) / rig.scale
     floor = 0.0 if abs(middle @ up - length) < 0.1 * length else middle @ up - length

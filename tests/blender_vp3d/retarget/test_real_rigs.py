@@ -11,9 +11,9 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
 from blender_vp3d.common import armature as ours  # noqa: E402
 from blender_vp3d.common.skeletons import H36M_17  # noqa: E402
-from blender_vp3d.retarget import apply, body, tables  # noqa: E402
+from blender_vp3d.retarget import apply, tables  # noqa: E402
 from blender_vp3d.retarget.read import read_motion, read_rig  # noqa: E402
-from blender_vp3d.retarget.transfer import leg_length  # noqa: E402
+from blender_vp3d.retarget.transfer import Options, leg_length  # noqa: E402
 
 LIMBS_DEG = 1.0  # how far a limb may point off
 JUMP_DEG = 20.0  # per frame, beyond what the source does
@@ -76,20 +76,19 @@ def load(path, name):
     return wanted.objects[0]
 
 
-def org(bone):
-    """Rigify's bones that end up where the limbs are, whatever controls them."""
-    names = {"upper_arm": "upper_arm", "forearm": "forearm", "hand": "hand", "thigh": "thigh", "shin": "shin",
-             "foot": "foot", "toe": "toe"}  # fmt: skip
-    return f"ORG-{names[body.kind(bone)]}{body.side(bone)}"
+ORG = {
+    f"{kind}{side}": (f"ORG-{kind}{side}",)
+    for side in (".L", ".R")
+    for kind in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+}
+"""Rigify's bones that end up where the limbs are, whatever controls them."""
 
 
 def test_rigify_generated(rigify_file):
     source, rig = bodies.dancer(40), load(rigify_file, "rig")
     assert tables.recognise(bone.name for bone in rig.data.bones)[0] == "rigify"
     done = job(source, rig, reach_feet=False)
-    deform = {bone: (org(bone),) for side in (".L", ".R")
-              for bone in (f"{kind}{side}" for kind in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot"))}  # fmt: skip
-    check_follows(source, rig, done, range(1, 41), deform)
+    check_follows(source, rig, done, range(1, 41), ORG)
     assert rig.pose.bones["upper_arm_parent.L"]["IK_FK"] == 1
     assert rig.pose.bones["torso"]["head_follow"] == 1
     # every mapped bone, head and neck included, is where the closed form of Rigify's hierarchy says
@@ -98,7 +97,7 @@ def test_rigify_generated(rigify_file):
     turned = bodies.matrices(rig, [1, 17, 40], names)
     axes = ours.quaternion_to_matrix(posed.rotations[[0, 16, 39]])
     np.testing.assert_allclose(turned, axes, atol=2e-4)
-    feet = bodies.heads(rig, [1, 17, 40], [org("foot.L"), org("thigh.R")])
+    feet = bodies.heads(rig, [1, 17, 40], ["ORG-foot.L", "ORG-thigh.R"])
     np.testing.assert_allclose(feet[:, 0], posed.heads[[0, 16, 39], posed.index("foot.L")], atol=2e-4)
     np.testing.assert_allclose(feet[:, 1], posed.heads[[0, 16, 39], posed.index("thigh.R")], atol=2e-4)
 
@@ -213,3 +212,25 @@ def test_captured_motion_comes_out_where_it_was(shared, name):
     assert np.linalg.norm(found - wanted, axis=-1).mean() < 0.01 * tall
     same = bodies.heads(person, some, [job(person, twin).source_bones[JOINTS[joint][0]][0] for joint in seen])
     assert np.linalg.norm(found - same, axis=-1).mean() < 0.002 * tall
+
+
+def test_a_rest_pose_that_is_no_person(shared):
+    """Files whose rest pose has the legs upside down: a frame where the person stands takes its place."""
+    with zipfile.ZipFile(shared / "mocap" / "cmu-bvh-60fps.zip") as archive:
+        text = archive.read("cmu-bvh-60fps/subjects/002/002_01.bvh").decode()
+    path = f"{bpy.app.tempdir}002_01.bvh"
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(text)
+    bpy.ops.import_anim.bvh(filepath=path, global_scale=0.01)
+    source, rig = bpy.context.object, bodies.known("mixamo")
+    bpy.context.view_layer.update()
+    done = job(source, rig, rest_frame=1, reach_feet=False, frames=(1, 60), options=Options(on_floor=True))
+    assert apply.retarget(bpy.context, done) == []
+    frames = range(1, 61, 6)
+    assert (
+        degrees_between(directions(source, done.source_bones, frames), directions(rig, done.target_bones, frames)).max()
+        < LIMBS_DEG
+    )
+    top, feet = (bodies.heads(rig, frames, [done.target_bones[bone][0]])[:, 0, 2] for bone in ("head", "foot.L"))
+    assert top.min() > 1.3 and feet.max() < 0.5
+    assert bodies.matrices(rig, frames, ["Head"]).shape
