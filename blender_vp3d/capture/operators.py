@@ -14,6 +14,7 @@ from ..backend.environment import SENTENCES, State
 from ..backend.job import Job, JobState
 from ..common import take as takes
 from ..skeleton import apply_take
+from ..texts import video_title
 from . import running
 from .summary import summary_of
 
@@ -25,7 +26,7 @@ class VP3D_OT_choose_video(bpy.types.Operator):
 
     bl_idname = "vp3d.choose_video"
     bl_label = "Choose Video"
-    bl_options = {"INTERNAL"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH")
     filter_movie: BoolProperty(default=True, options={"HIDDEN"})
@@ -34,7 +35,7 @@ class VP3D_OT_choose_video(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Open the file browser."""
-        self.filepath = context.scene.vp3d.video
+        self.filepath = bpy.path.abspath(context.scene.vp3d.video)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -70,13 +71,13 @@ class VP3D_OT_capture(bpy.types.Operator):
         video = Path(bpy.path.abspath(settings.video))
         # a numbered pattern of images names no file
         if not video.exists() and not re.search(r"%0?\d*d|#", video.name):
-            return _refuse(self, f"There is no file {video.name} any more: choose the video again.")
+            return _refuse(self, f"There is no file {video.name}: choose the video again.")
         try:
             options = settings.options()
         except ValueError as error:
             return _refuse(self, str(error))
         environment = preferences.server_environment()
-        name = re.sub(r"[%#]+\w*", "", video.stem).strip("-_. ") or "take"
+        name = video_title(video.name) or "take"
         take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
         job = Job(video=video, take=take, options=options)
         running.start(job, environment)
@@ -105,7 +106,7 @@ class VP3D_OT_cancel(bpy.types.Operator):
 
 
 class VP3D_OT_apply_take(bpy.types.Operator):
-    """Make an armature with keyframes for each chosen person, and the camera with the video behind it"""
+    """Make keyframed armatures and the solved camera; the scene gets the video's frame rate, range and resolution"""
 
     bl_idname = "vp3d.apply_take"
     bl_label = "Apply"
@@ -139,9 +140,12 @@ class VP3D_OT_apply_take(bpy.types.Operator):
             return _refuse(self, str(error))
         for other in context.selected_objects:
             other.select_set(False)
-        for person in applied.people:
+        # those in a collection that the user excluded from the view layer cannot be selected
+        within = [person for person in applied.people if person.name in context.view_layer.objects]
+        for person in within:
             person.select_set(True)
-        context.view_layer.objects.active = applied.people[0]
+        if within:
+            context.view_layer.objects.active = within[0]
         if self.look_through and context.region_data:
             context.region_data.view_perspective = "CAMERA"
         for warning in applied.warnings:
@@ -199,14 +203,13 @@ class VP3D_OT_save_take(bpy.types.Operator, ExportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Copy the file."""
-        result = context.window_manager.vp3d
-        source, target = Path(result.take), Path(bpy.path.abspath(self.filepath))
+        source, target = Path(context.window_manager.vp3d.take), Path(bpy.path.abspath(self.filepath))
         try:
             if not (target.exists() and target.samefile(source)):
                 shutil.copyfile(source, target)
         except OSError as error:
             return _refuse(self, f"The take cannot be saved to {target.name}: {error.strerror or error}.")
-        result.take = str(target)
+        self.report({"INFO"}, f"Saved {target.name}.")
         return {"FINISHED"}
 
 
@@ -241,6 +244,7 @@ class VP3D_OT_open_log(bpy.types.Operator):
         if not logs:
             return _refuse(self, "There is no log yet.")
         bpy.ops.wm.path_open(filepath=str(logs[-1]))
+        self.report({"INFO"}, f"The log is {logs[-1]}.")
         return {"FINISHED"}
 
 

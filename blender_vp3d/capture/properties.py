@@ -120,21 +120,21 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
 class VP3D_PG_person(bpy.types.PropertyGroup):
     """One person of a take."""
 
-    number: IntProperty()
+    number: IntProperty(name="Number", description="Which person of the take this is, from 1")
     use: BoolProperty(name="Apply", description="Make an armature for this person", default=True)
-    frames: IntProperty()
-    confidence: FloatProperty()
+    frames: IntProperty(name="Frames", description="In how many frames this person has a pose")
+    confidence: FloatProperty(name="Confidence", description="How sure the detector was of the joints, 0 to 1")
 
 
 class VP3D_PG_result(bpy.types.PropertyGroup):
     """The take at hand. It belongs to the session, not to the file: undo and file loads leave it alone."""
 
-    take: StringProperty()
-    people: CollectionProperty(type=VP3D_PG_person)
-    active: IntProperty()
-    detector: StringProperty()
-    lens: StringProperty()
-    warnings: StringProperty(description="One a line")
+    take: StringProperty(name="Take", description="File of the take")
+    people: CollectionProperty(type=VP3D_PG_person, name="People", description="Who was found")
+    active: IntProperty(name="Active Person", description="The highlighted row of the list")
+    detector: StringProperty(name="Detector", description="What found the joints")
+    lens: StringProperty(name="Lens", description="What is known of the lens")
+    warnings: StringProperty(name="Warnings", description="What is worth knowing, one sentence a line")
 
     def show(self, path: Path, summary: dict) -> None:
         """Take in what was found. `summary` is the protocol's `result.summary`."""

@@ -62,8 +62,10 @@ def pace(job: Job) -> str:
     if job.state is not JobState.RUNNING or job.total <= 1:
         return ""
     parts = [f"{job.done} of {job.total}"]
+    if job.done >= job.total:  # a stage that was finished before has no speed
+        return parts[0]
     if job.stage == "detect" and job.fps:
-        parts.append(f"{job.fps:.1f} frames/s")
+        parts.append(f"{job.fps:.1f} fps")
     if job.remaining_s is not None:
         parts.append(f"{clock(job.remaining_s)} left")
     return "  ·  ".join(parts)

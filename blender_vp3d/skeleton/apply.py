@@ -9,6 +9,7 @@ import bpy
 from .. import belongings
 from ..camera.apply import apply_camera
 from ..common.take import Take, TakeError
+from ..texts import video_title
 from .person import apply_person
 
 
@@ -44,7 +45,7 @@ def apply_take(
     Args:
         context: its scene and view layer are used.
         take: what to build.
-        take_path: where it was read from: names the collection, and a video that moved with it is found beside it.
+        take_path: where it was read from; a video that moved with it is found beside it.
         person_ids: whom to build; None for everyone with a pose.
         frame_start: scene frame of the video's first frame.
 
@@ -62,7 +63,8 @@ def apply_take(
     if context.object and context.object.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     identity = belongings.identity(take, path)
-    collection = belongings.collection_of(context.scene, identity, f"VP3D {path.stem}")
+    title = video_title(take.video.get("name", "")) or path.stem
+    collection = belongings.collection_of(context.scene, identity, f"VP3D {title}")
     armatures = [apply_person(context, collection, take, i, identity, frame_start) for i in posed]
     camera, notes = apply_camera(context.scene, collection, take, path, identity, frame_start)
     _set_time(context.scene, take, frame_start)

@@ -27,7 +27,8 @@ def steps():
     from blender_vp3d.capture import running
 
     settings = bpy.context.scene.vp3d
-    settings.video, settings.detail = clip, "fast"
+    assert bpy.ops.vp3d.choose_video(filepath=clip) == {"FINISHED"}
+    settings.detail = "fast"
     settings.use_range, settings.first, settings.last = True, 1, 40
     assert bpy.ops.vp3d.capture() == {"FINISHED"}
     job = running.session.job
@@ -47,10 +48,12 @@ def steps():
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     region = next(region for region in area.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.vp3d.choose_video("EXEC_DEFAULT", True, filepath=clip)
         assert bpy.ops.vp3d.apply_take("EXEC_DEFAULT", True) == {"FINISHED"}
         told["view"] = area.spaces.active.region_3d.view_perspective
         told["armatures"] = [len(bpy.data.armatures)]
         bpy.ops.ed.undo()
+        told["video_after_undo"] = bpy.context.scene.vp3d.video
         told["armatures"].append(len(bpy.data.armatures))
         bpy.ops.ed.redo()
         told["armatures"].append(len(bpy.data.armatures))

@@ -53,6 +53,7 @@ def test_apply_is_one_undo_step_and_shows_the_camera(told):
     assert told["view"] == "CAMERA"
     assert told["armatures"] == [1, 0, 1]
     assert told["people_after_undo"] == 1
+    assert Path(told["video_after_undo"]).name == "salsa.mp4", "the choice of a video is a step of its own"
 
 
 def test_no_server_outlives_blender(told):

@@ -206,14 +206,16 @@ def test_panels_in_every_state_of_a_job(clip, state):
 def test_progress_in_plain_words(clip):
     job = Job(clip, clip, {}, state=JobState.RUNNING, stage="detect", done=30, total=120, fps=9.53, remaining_s=75.2)
     assert summary.headline(job) == "Finding joints"
-    assert summary.pace(job) == "30 of 120  ·  9.5 frames/s  ·  1:15 left"
+    assert summary.pace(job) == "30 of 120  ·  9.5 fps  ·  1:15 left"
+    job.done, job.fps, job.remaining_s = 120, 23840.6, 0.0
+    assert summary.pace(job) == "120 of 120", "a stage that was finished before has no speed"
     assert summary.clock(3725) == "1:02:05"
 
 
 def test_every_stage_of_the_server_has_words(repository):
     source = "".join(path.read_text("utf-8") for path in (repository / "server/vp3d").glob("*.py"))
     stages = {part.split('"')[0] for part in source.split('progress("')[1:]}
-    assert stages <= summary.STAGES.keys()
+    assert stages and stages <= summary.STAGES.keys()
 
 
 def test_import_lists_the_people(tmp_path):
@@ -251,7 +253,8 @@ def test_save_take(tmp_path):
     target.parent.mkdir()
     assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}
     assert load(target).frames.tolist() == list(range(30))
-    assert bpy.ops.vp3d.save_take(filepath=str(target)) == {"FINISHED"}, "onto itself"
+    assert bpy.ops.vp3d.save_take(filepath=str(source)) == {"FINISHED"}, "onto itself"
+    assert load(source).frames.tolist() == list(range(30))
 
 
 def test_apply_without_a_take_or_a_person(tmp_path):
@@ -275,6 +278,18 @@ def test_apply_builds_the_chosen_people(tmp_path):
     assert len(bpy.data.armatures) == 1, "applied again, it is updated in place"
 
 
+def test_apply_selects_what_it_made(tmp_path):
+    save_take(tmp_path / "two.vp3d")
+    bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("other", None))
+    bpy.data.objects["other"].select_set(True)
+    bpy.ops.vp3d.apply_take()
+    assert {thing.type for thing in bpy.context.selected_objects} == {"ARMATURE"}
+    assert bpy.context.object.type == "ARMATURE"
+    bpy.context.view_layer.layer_collection.children["VP3D two"].exclude = True
+    assert bpy.ops.vp3d.apply_take() == {"FINISHED"}, "nothing that the user excluded can be selected"
+
+
 def test_apply_of_a_take_that_is_gone(tmp_path):
     path = tmp_path / "two.vp3d"
     save_take(path)
@@ -290,7 +305,7 @@ def test_open_log_without_a_log():
 
 
 def test_every_property_and_operator_explains_itself():
-    groups = [properties.VP3D_PG_capture, preferences.VP3D_AP_preferences]
+    groups = [*properties.classes, preferences.VP3D_AP_preferences]
     everything = [
         (group, p) for group in groups for p in group.bl_rna.properties if p.identifier not in ("rna_type", "name")
     ]

@@ -139,6 +139,19 @@ def test_another_video_makes_another_set():
     assert {"VP3D a", "VP3D b"} == {collection.name for collection in bpy.context.scene.collection.children}
 
 
+@pytest.mark.parametrize(
+    ("video", "title"),
+    [
+        ("/clips/my dance.mp4", "my dance"),
+        ("/clips/shot.####.png", "shot"),
+        ("/clips/%04d.png", "take 7"),
+        ("", "take 7"),
+    ],
+)
+def test_the_collection_is_called_after_the_video(video, title):
+    assert apply(walker(3, video=video), path="/takes/take 7.vp3d").collection.name == f"VP3D {title}"
+
+
 def test_only_the_chosen_people_are_built():
     assert [person["vp3d_person"] for person in apply(walker(10, people=3), [1, 3]).people] == [1, 3]
 
