@@ -19,11 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m blender_vp3d.batch", description=__doc__.split("\n", 1)[0])
     parser.add_argument("take", type=Path, help="the take, NAME.vp3d")
     parser.add_argument("--blend", type=Path, help="Blender file to write")
-    parser.add_argument("--people", help="ids of the people to build, such as 1,3; default: everyone")
+    parser.add_argument("--people", type=_numbers, help="ids of the people to build, such as 1,3; default: everyone")
     parser.add_argument("--render", type=Path, metavar="FOLDER", help="render every frame into this folder")
     parser.add_argument("--width", type=int, help="width of the pictures in px (default: 640 for the longer side)")
     options = parser.parse_args(arguments)
-    ids = [int(number) for number in options.people.split(",")] if options.people else None
     progress = _json_lines()
     # Blender's module speaks on stdout as soon as it is imported.
     from . import headless
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         take_path = options.take.resolve()
         take = takes.load(take_path)
         progress("blend", 0, 1)
-        applied = headless.build(take, take_path, options.blend.resolve() if options.blend else None, ids)
+        applied = headless.build(take, take_path, options.blend.resolve() if options.blend else None, options.people)
         progress("blend", 1, 1)
         for warning in applied.warnings:
             sys.stderr.write(f"{warning}\n")
@@ -43,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _json_lines() -> Callable[[str, int, int], None]:

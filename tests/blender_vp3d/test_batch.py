@@ -79,6 +79,12 @@ def test_what_cannot_be_written_is_said_in_a_sentence(repository, take, tmp_path
     assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_people_who_are_no_numbers_are_said(repository, take):
+    done = batch(repository, take[1] / "walk.vp3d", "--people", "all")
+    assert done.returncode == 2
+    assert "--people" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("content", [None, b"no zip"])
 def test_what_is_no_take_is_said_in_a_sentence(repository, tmp_path, content):
     if content:
