@@ -1,6 +1,7 @@
 """The way from a video to a take. The only place that knows the order of the stages."""
 
 import dataclasses
+import itertools
 import json
 import logging
 import time
@@ -22,7 +23,7 @@ from vp3d.track import Tracks
 
 log = logging.getLogger(__name__)
 
-CHUNK = 240  # frames detected between two saves: what a crash costs at most, and what memory holds
+CHUNK = 60  # frames detected between two saves: what stopping costs at most
 FEWEST_FRAMES = 5  # a shorter appearance has no motion worth lifting
 VISIBLE = 0.3  # confidence from which a joint counts as seen
 
@@ -62,7 +63,8 @@ class Options:
     fov_deg: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise UserError for a range that holds no frame."""
+        """Raise UserError for people who are nobody and a range that holds no frame."""
+        track.asked(self.people)
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
@@ -141,9 +143,10 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     wanted = range(options.start, stop, options.every)
     if not wanted:
         raise UserError(
-            f"The frame range starts at {options.start}, but {video.name} ends at frame {info.frame_count - 1}.",
+            f"The frame range starts after the end of {video.name}, which has {info.frame_count} frames.",
             "Choose an earlier start.",
         )
+    lifter = lift.load_lifter(options.lifter, options.device)
     stages = _Stages()
     source = {"video": cache.file_stamp(*media.files(video)), "range": [wanted.start, wanted.stop, wanted.step]}
 
@@ -159,7 +162,6 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     _refuse_glimpses(everyone.people(chosen), video)
 
     # Everybody is lifted and solved, also those nobody asked for: each tells where the floor is and which way is up.
-    lifter = lift.load_lifter(options.lifter, options.device)
     lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
     inputs = {**source, **detector_about["key"], **lens_key, "lifter": lifter.digest}
     poses = _lift(lifter, everyone, lens, size, fps, inputs, stages, progress)
@@ -229,15 +231,24 @@ def _rate(fps: float) -> Fraction:
 def _detect(
     video: Path, wanted: range, options: Options, source: dict, stages: _Stages, progress: Progress
 ) -> tuple[dict, np.ndarray, list[People]]:
-    """People of every wanted frame, in saved chunks: a job that stops goes on after the last whole chunk."""
+    """People of every wanted frame, in saved chunks: a job that stops goes on after the last whole chunk.
+
+    The video is opened once, at the first chunk that is not saved: to seek costs up to a whole group of pictures.
+    """
     detector = detect.open_detector(options.detector, options.detail, options.device)
     key = {"detector": detector.name, "detail": options.detail}
     frames: list[int] = []
     people: list[People] = []
+    stream: Iterator[media.Frame] = iter(())
+    upcoming = -1
 
     def compute(part: range, seen: int) -> cache.Arrays:
+        nonlocal stream, upcoming
+        if upcoming != part.start:
+            stream = media.read_frames(video, part.start, wanted.stop, wanted.step)
+        upcoming = part.stop
         indices, found = [], []
-        for batch in _batches(media.read_frames(video, part.start, part.stop, part.step), detector.batch_size):
+        for batch in _batches(itertools.islice(stream, len(part)), detector.batch_size):
             found += detector.detect([frame.image for frame in batch])
             indices += [frame.index for frame in batch]
             progress("detect", seen + len(indices), len(wanted))

@@ -113,7 +113,7 @@ def test_a_person_in_three_frames_only(tmp_path: Path, clip: Path) -> None:
         ({"start": 5, "end": 5}, "holds no frame"),
         ({"start": -1}, "holds no frame"),
         ({"every": 0}, "holds no frame"),
-        ({"start": 9999}, "ends at frame"),
+        ({"start": 9999}, "starts after the end"),
         ({"people": "4,9", "end": 10}, "person|people"),
         ({"people": "who", "end": 10}, "person|people"),
         ({"detector": "magic"}, "magic"),
