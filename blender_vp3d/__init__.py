@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_ROOMS = ("preferences", "capture", "retarget", "setup")
+_ROOMS = ("preferences", "capture", "retarget", "clean", "setup")
 
 
 def register() -> None:

@@ -55,11 +55,11 @@ def put(
     present = {(curve.data_path, curve.array_index): curve for curve in curves}
     points = np.empty((len(frames), 2), np.float32)
     points[:, 0] = frames
-    new = {
+    new = {  # as Blender holds these: other types are converted key by key
         "co": points.ravel(),
-        "interpolation": np.where(held, CONSTANT, LINEAR).astype(np.int32),
-        "handle_left_type": np.full(len(frames), _AUTO_CLAMPED, np.int32),
-        "handle_right_type": np.full(len(frames), _AUTO_CLAMPED, np.int32),
+        "interpolation": np.where(held, CONSTANT, LINEAR).astype(np.uint8),
+        "handle_left_type": np.full(len(frames), _AUTO_CLAMPED, np.uint8),
+        "handle_right_type": np.full(len(frames), _AUTO_CLAMPED, np.uint8),
     }
     for channel in channels:
         points[:, 1] = channel.values
@@ -67,13 +67,15 @@ def put(
         if old := present.get((channel.path, channel.index)):
             if merge and len(old.keyframe_points):
                 keys = _merged(old, new)
-            old.keyframe_points.clear()
+            if len(old.keyframe_points) != len(keys["interpolation"]):
+                old.keyframe_points.clear()
         curve = old or curves.new(channel.path, index=channel.index)
         if not old:
             if channel.group not in known:
                 known[channel.group] = groups.new(channel.group)
             curve.group = known[channel.group]
-        curve.keyframe_points.add(len(keys["interpolation"]))
+        if not len(curve.keyframe_points):
+            curve.keyframe_points.add(len(keys["interpolation"]))
         for attribute, values in keys.items():
             curve.keyframe_points.foreach_set(attribute, values)
         curve.update()
@@ -89,7 +91,7 @@ def _merged(curve: bpy.types.FCurve, new: dict[str, np.ndarray]) -> dict[str, np
     merged, order = {}, None
     for attribute in (*new, *_HANDLES):
         wide = attribute in ("co", *_HANDLES)
-        old = np.empty(count * (1 + wide), np.float32 if wide else np.int32)
+        old = np.empty(count * (1 + wide), np.float32 if wide else np.uint8)
         curve.keyframe_points.foreach_get(attribute, old)
         rows = np.concatenate([a.reshape(-1, 1 + wide) for a in (old, new["co"] if wide else new[attribute])])
         if order is None:
@@ -111,11 +113,17 @@ def clear(datablock: bpy.types.ID) -> None:
 def curves_of(datablock: bpy.types.ID) -> Any:
     """The F-curves that move a datablock; empty where nothing does."""
     animation = datablock.animation_data
-    if not animation or not animation.action:
-        return ()
+    return curves_in(animation.action, datablock) if animation and animation.action else ()
+
+
+def curves_in(action: bpy.types.Action, datablock: bpy.types.ID) -> Any:
+    """The F-curves by which an action, assigned or not, moves a datablock."""
     if bpy.app.version < (4, 4):
-        return animation.action.fcurves
-    bag = _channelbag(animation.action, animation.action_slot)
+        return action.fcurves
+    slot = datablock.animation_data.action_slot
+    if slot not in list(action.slots):
+        slot = next((other for other in action.slots if slot and other.identifier == slot.identifier), None)
+    bag = _channelbag(action, slot) if slot else None
     return bag.fcurves if bag else ()
 
 

@@ -33,7 +33,8 @@ class Recorder:
 
     def _record(self, function, given):
         if function == "prop":
-            given["data"].bl_rna.properties[given["property"]]
+            custom = given["property"].startswith('["')
+            (given["data"] if custom else given["data"].bl_rna.properties)[given["property"].strip('[]"')]
             self.drawn.append(given["property"])
         elif function == "operator":
             module, name = given["operator"].split(".")

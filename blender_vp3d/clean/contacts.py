@@ -7,7 +7,7 @@ import numpy as np
 from .smooth import convolve, gaussian_kernel
 
 _SPEED_TIME = 0.03  # s, over which speed is measured
-_LEAST_TIME = 0.08  # s, shorter ones are no steps
+_LEAST_TIME = 0.1  # s, shorter ones are no steps, and shorter breaks none either
 _RELEASE = 1.5  # times the thresholds at which a foot that stands is taken to have left
 
 
@@ -26,7 +26,7 @@ class Thresholds:
     floor: float = 0.0
 
 
-def find(sole: np.ndarray, dt: float, thresholds: Thresholds = Thresholds()) -> np.ndarray:  # noqa: B008
+def find(sole: np.ndarray, dt: float, thresholds: Thresholds = Thresholds()) -> np.ndarray:
     """Frames (T,) bool in which a foot stands: low and slow, and then until it is clearly neither.
 
     Args:
@@ -46,7 +46,18 @@ def find(sole: np.ndarray, dt: float, thresholds: Thresholds = Thresholds()) -> 
     for start, end in runs(remains):
         longest = max((b - a for a, b in runs(stands[start:end])), default=0)
         found[start:end] = longest * dt >= _LEAST_TIME
-    return found
+    return tidied(found, dt)
+
+
+def tidied(contacts: np.ndarray, dt: float) -> np.ndarray:
+    """Contacts (T,) bool without those that are too short to be steps, and without breaks too short to be one."""
+    tidy = contacts.copy()
+    for value in (True, False):  # breaks are closed first: what is left of a flicker may still be a step
+        for start, end in runs(tidy != value):
+            inside = start > 0 and end < len(tidy)
+            if (end - start) * dt < _LEAST_TIME and inside:
+                tidy[start:end] = value
+    return tidy
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 A foot in contact gets one place and one direction, and lies level. What that moves it by fades out around the contact.
 The root takes its share first, so that the legs bend less; then each leg reaches for what is left. All of it is
-limited: a contact that is wrong pulls a little instead of tearing the pose.
+limited: a contact that is wrong pulls a little instead of tearing the pose. Before all that, the motion as a whole
+comes down or up to the floor on which the feet stand.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from .smooth import convolve, gaussian_kernel
 _UP = np.array([0, 0, 1.0])
 _SOLE_AHEAD = np.array([0, 0, 1.0])  # in a foot's axes
 _NEAR_FLOOR = 0.10  # m, a level sole this near to the floor stands on it; farther, on something else
+_HASTE = 1.0  # m/s, that coming and going may add to a foot's speed
+_HASTE_TURNING = 6.0  # rad/s, the same of its turning
 _ROOT_TIME = 0.15  # s, over which the root follows the feet
 _ROOT_TRUST = 0.05  # weight of staying, against that of a standing foot
 _STRAIGHT = 0.998  # of a leg's length, beyond which the root comes down for it
@@ -29,8 +32,8 @@ class Settings:
 
     Attributes:
         strength: 0..1 of the way to the held place.
-        blend: frames before and after a contact over which the foot comes and goes.
-        root_limit: m, farthest that the root is moved.
+        blend: frames before and after a contact over which the foot comes and goes, or more where it was moved far.
+        root_limit: m, farthest that the root is moved, apart from the height that all of the motion gains or loses.
         reach_limit: m, farthest that a foot is moved.
         turn_limit: rad, farthest that a foot is turned.
         floor: m, height of the floor in the world; None for no floor.
@@ -89,7 +92,7 @@ class Turns:
 
 
 def lock(
-    legs: Sequence[Leg], contacts: np.ndarray, dt: float, settings: Settings = Settings()  # noqa: B008
+    legs: Sequence[Leg], contacts: np.ndarray, dt: float, settings: Settings = Settings()
 ) -> tuple[np.ndarray, list[Turns]]:  # fmt: skip
     """Hold the feet in contact: (T, 3) m to move the root by, and what the bones of each leg turn by.
 
@@ -99,14 +102,16 @@ def lock(
         dt: s between frames.
         settings: see there.
     """
-    weights = [_fade(np.ones((len(contacts), 1)), down, settings.blend) for down in contacts.T]
-    held = [_planted(leg, down, settings) for leg, down in zip(legs, contacts.T, strict=True)]
-    root = _root(legs, [moved for moved, _, _ in held], weights, dt, settings)
+    lift = _lift(legs, contacts, settings)
+    legs = [replace(leg, hip=leg.hip + lift, knee=leg.knee + lift, ankle=leg.ankle + lift) for leg in legs]
+    held = [_planted(leg, down, dt, settings) for leg, down in zip(legs, contacts.T, strict=True)]
+    weights = [weight for *_, weight in held]
+    root = _root(legs, [way for way, *_ in held], weights, dt, settings)
     turns = []
-    for leg, weight, (moved, *turned) in zip(legs, weights, held, strict=True):
-        goal, foot, toe = _over_floor(leg, leg.ankle + moved + (1 - weight) * root, *turned, settings)
+    for leg, (way, foot, toe, weight) in zip(legs, held, strict=True):
+        goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, settings)
         turns.append(Turns(*bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge), foot, toe))
-    return root, turns
+    return root + lift, turns
 
 
 def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
@@ -123,8 +128,17 @@ def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
     )
 
 
-def _planted(leg: Leg, down: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a foot is moved by (T, 3), and what foot and toes turn by (T, 4), to stand still while `down`."""
+def _lift(legs: Sequence[Leg], contacts: np.ndarray, settings: Settings) -> np.ndarray:
+    """(3,) m from where the feet stand, on the whole, to the floor; nothing where they stand on something else."""
+    ground = np.concatenate([leg.ankle[down, 2] - leg.height for leg, down in zip(legs, contacts.T, strict=True)])
+    if settings.floor is None or not len(ground) or abs(np.median(ground) - settings.floor) > _NEAR_FLOOR:
+        return np.zeros(3)
+    return settings.strength * (settings.floor - np.median(ground)) * _UP
+
+
+def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple[np.ndarray, ...]:
+    """To stand still while `down`: what a foot is moved by (T, 3), what it and its toes turn by (T, 4), how held it is
+    (T, 1)."""
     place, level = leg.ankle.copy(), leg.foot.copy()
     ahead = rot.rotate(leg.foot, _SOLE_AHEAD)
     for start, end in runs(down):
@@ -134,25 +148,31 @@ def _planted(leg: Leg, down: np.ndarray, settings: Settings) -> tuple[np.ndarray
             ground = settings.floor
         place[start:end, 2] = ground + leg.height
         level[start:end] = _level(ahead[start:end].mean(0))
-
-    def offset(values: np.ndarray, limit: float) -> np.ndarray:
-        return _fade(settings.strength * _limited(values, limit), down, settings.blend)
-
-    turned = [offset(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)
+    way = settings.strength * _limited(place - leg.ankle, settings.reach_limit)
+    turned = [settings.strength * _limited(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)
               for now in (leg.foot, leg.toe)]  # fmt: skip
-    return offset(place - leg.ankle, settings.reach_limit), *map(_quaternion, turned)
+    # a foot that was moved far needs longer to come back without haste
+    slowest = max(1.0, settings.blend), 1.5 / dt
+    length = np.maximum(slowest[0], slowest[1] * np.linalg.norm(way, axis=-1) / _HASTE)
+    for vectors in turned:
+        length = np.maximum(length, slowest[1] * np.linalg.norm(vectors, axis=-1) / _HASTE_TURNING)
+    way, foot, toe, weight = (_fade(v, down, length) for v in (way, *turned, np.ones((len(down), 1))))
+    return way, _quaternion(foot), _quaternion(toe), weight
 
 
-def _fade(offset: np.ndarray, down: np.ndarray, blend: int) -> np.ndarray:
-    """Offsets (T, C) while `down`; beside it those of its first or last frame, going to 0 over `blend` frames."""
+def _fade(offset: np.ndarray, down: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Offsets (T, C) while `down`; beside it those of its first or last frame, going to 0 over `length` (T,) frames
+    of that one, or sooner to those of the next time it is down."""
     place, last = np.arange(len(down)), len(down) - 1
     before = np.maximum.accumulate(np.where(down, place, -1))
     after = np.minimum.accumulate(np.where(down, place, last + 1)[::-1])[::-1]
+    gap = np.where((before >= 0) & (after <= last), after - before, np.inf)
     total, weight = np.zeros_like(offset), np.zeros((len(down), 1))
     for nearest, exists in ((before, before >= 0), (after, after <= last)):
-        t = np.clip(1 - np.abs(place - nearest) / (blend + 1), 0, 1) * exists
+        edge = np.clip(nearest, 0, last)
+        t = np.clip(1 - np.abs(place - nearest) / np.minimum(length[edge] + 1, np.maximum(gap, 1)), 0, 1) * exists
         share = (t * t * (3 - 2 * t))[:, None]
-        total += share * offset[np.clip(nearest, 0, last)]
+        total += share * offset[edge]
         weight += share
     return np.where(down[:, None], offset, total / np.maximum(weight, 1))
 
@@ -180,7 +200,7 @@ def _root(
 def _over_floor(
     leg: Leg, ankle: np.ndarray, foot: np.ndarray, toe: np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ankle, and turns of foot and toes, with no part of the sole under the floor: toes bend up, then the foot rises."""
+    """Ankle, and turns of foot and toes, with no part of the sole under the floor: toes bend, then the foot rises."""
     if settings.floor is None:
         return ankle, foot, toe
     carried = rot.multiply(foot, leg.foot)

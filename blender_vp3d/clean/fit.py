@@ -7,10 +7,12 @@ follow from a tridiagonal system; keys are added where the curve misses by too m
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 _KEEP_SLOPE = 1e-2  # weight of the signal's own slope, against a sample's: decides where there are no samples between
+_NEARBY = 4  # keys to each side are fitted anew when one between them goes
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,57 @@ class Curve:
         return both[0], both[1]
 
 
-def reduce(times: np.ndarray, values: np.ndarray, error: Callable[[np.ndarray], np.ndarray], limit: float) -> Curve:
+Error = Callable[[np.ndarray, slice], np.ndarray]
+"""How far values (n, C) are from a signal's samples in a slice of its time, (n,)."""
+
+
+def reduce(times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> Curve:
     """A curve with few keys.
 
     Args:
         times: (T,) increasing.
         values: (T, C).
-        error: how far values (T, C) are from the given ones, (T,).
+        error: from the samples.
         limit: largest error allowed at any of `times`.
     """
-    keys = np.unique([0, len(times) - 1])
-    slope = np.gradient(values, times, axis=0) if len(times) > 1 else np.zeros_like(values)
+    keys = _filled(np.unique([0, len(times) - 1]), times, values, error, limit)
+    keys = _filled(_thinned(keys, times, values, error, limit), times, values, error, limit)
+    return _curve(keys, times, values)
+
+
+def _curve(keys: np.ndarray, times: np.ndarray, values: np.ndarray) -> Curve:
+    return Curve(keys, times[keys], values[keys], _slopes(times, values, keys))
+
+
+def _filled(keys: np.ndarray, times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> np.ndarray:
+    """Keys, and more where the curve misses by too much: at the worst samples of the worst segments around."""
     while True:
-        curve = Curve(keys, times[keys], values[keys], _slopes(times, values, keys, slope))
-        missed = error(curve(times))
+        missed = error(_curve(keys, times, values)(times), slice(0, len(times)))
         missed[keys] = 0
-        worst = [a + int(np.argmax(missed[a:b])) for a, b in zip(keys, keys[1:], strict=False)]
-        worst = [frame for frame in worst if missed[frame] > limit]
-        if not worst:
-            return curve
-        keys = np.unique([*keys, *worst])
+        worst = np.array([a + int(np.argmax(missed[a:b])) for a, b in pairwise(keys)], int)
+        size = np.pad(missed[worst], 1)
+        new = worst[(size[1:-1] > limit) & (size[1:-1] >= size[:-2]) & (size[1:-1] >= size[2:])]
+        if not len(new):
+            return keys
+        keys = np.unique([*keys, *new])
 
 
-def _slopes(times: np.ndarray, values: np.ndarray, keys: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def _thinned(keys: np.ndarray, times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> np.ndarray:
+    """Keys without those that the curve, near them, does without: slopes hardly depend on keys farther away."""
+    kept, i = keys.tolist(), 1
+    while i < len(kept) - 1:
+        low = max(0, i - _NEARBY)
+        near = [key for key in kept[low : i + _NEARBY + 1] if key != kept[i]]
+        part = slice(near[0], near[-1] + 1)
+        curve = _curve(np.array(near) - near[0], times[part], values[part])
+        if error(curve(times[part]), part).max() <= limit:
+            del kept[i]
+        else:
+            i += 1
+    return np.array(kept)
+
+
+def _slopes(times: np.ndarray, values: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """(K, C) slopes at the keys that miss the samples least, in the sense of least squares."""
     if len(keys) == 1:
         return np.zeros((1, values.shape[1]))
@@ -86,7 +116,7 @@ def _slopes(times: np.ndarray, values: np.ndarray, keys: np.ndarray, slope: np.n
     diagonal[:-1] += sums(m0 * m0)
     diagonal[1:] += sums(m1 * m1)
     beside = sums(m0 * m1)
-    right = _KEEP_SLOPE * slope[keys]
+    right = _KEEP_SLOPE * np.gradient(values, times, axis=0)[keys]
     right[:-1] += sums(m0 * rest)
     right[1:] += sums(m1 * rest)
     for k in range(len(keys) - 1):

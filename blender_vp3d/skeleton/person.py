@@ -7,8 +7,10 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from .. import animation, belongings
+from .. import animation, belongings, contact_keys
 from ..animation import Channel
+from ..clean import versions
+from ..clean.contacts import tidied
 from ..common import armature as bones
 from ..common.take import Take
 
@@ -35,6 +37,8 @@ def apply_person(
         person = belongings.add(collection, name, bpy.data.armatures.new(name), identity, number)
         person.show_in_front = True
         person.data.display_type = "STICK"
+    elif versions.shows_clean(person):
+        versions.show(person, versions.raw(person))
     _shape(context, person.data, motion.rest)
 
     confidence = _confidence(take.confidence[index])
@@ -50,6 +54,9 @@ def apply_person(
         np.append(np.diff(keyed) > 1, False),
         _channels(motion, confidence, keyed),
     )
+    dt = take.video.get("every", 1) / float(take.fps)
+    contacts = np.stack([tidied(down >= 0.5, dt) for down in take.contacts[index][keyed].T], axis=-1)
+    contact_keys.write(person, frame_start + take.frames[keyed], contacts)
     return person
 
 

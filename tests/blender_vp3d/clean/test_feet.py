@@ -14,6 +14,7 @@ from blender_vp3d.retarget import rotations as rot
 FPS = 50.0
 TIMES = np.arange(0, 4, 1 / FPS)
 CONTACTS = walk_contacts(TIMES) > 0.5
+_, Y, Z = np.eye(3)
 HEIGHT, BALL, TIP = 0.08, 0.15, 0.22  # m
 LEVEL = rot.matrix_to_quaternion(np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]))  # left +Y, up +Z, ahead +X
 
@@ -36,6 +37,10 @@ def legs(thigh=0.44, shin=0.42, slide=0.0, path=1.0):
         foot = np.broadcast_to(LEVEL, (len(TIMES), 4))
         made.append(feet.Leg(moved, bent, end, hinge, foot, foot, HEIGHT, BALL, TIP))
     return made
+
+
+def raised(leg, height):
+    return replace(leg, hip=leg.hip + height * Z, knee=leg.knee + height * Z, ankle=leg.ankle + height * Z)
 
 
 def locked(made, contacts=CONTACTS, **settings):
@@ -70,11 +75,11 @@ def test_feet_that_stand_already_are_left_alone():
 def test_feet_do_not_slide_on_any_body(thigh, shin):
     size = (thigh + shin) / 0.86
     made = legs(thigh, shin, path=size)
-    rough = [replace(leg, ankle=leg.ankle) for leg in legs(thigh, shin, slide=0.3, path=size)]
+    rough = legs(thigh, shin, slide=0.3, path=size)
     for bodies in (made, rough):
         before = lengths(bodies[0])
         root, after = locked(bodies)
-        assert np.linalg.norm(root, axis=-1).max() <= 0.02 + 1e-9
+        assert np.linalg.norm(root, axis=-1).max() <= 0.02 + 1e-4
         for leg, down in zip(after, CONTACTS.T, strict=True):
             assert slid(leg, down) < 0.005
             assert np.median(speeds(leg, down)) < 0.02
@@ -103,11 +108,11 @@ def test_a_wrong_contact_pulls_a_little():
     wrong = CONTACTS.copy()
     wrong[60:130, 0] = True  # through a whole swing: the foot goes 1.2 m
     root, after = locked(made, wrong)
-    assert np.linalg.norm(root, axis=-1).max() <= 0.02 + 1e-9
+    assert np.linalg.norm(root, axis=-1).max() <= 0.02 + 1e-4
     gone = np.linalg.norm(after[0].ankle - made[0].ankle, axis=-1)
     assert gone.max() < 0.16
     fastest = [np.linalg.norm(np.diff(leg.ankle, axis=0), axis=-1).max() for leg in (made[0], after[0])]
-    assert fastest[1] < 1.1 * fastest[0]
+    assert fastest[1] < fastest[0] + 1.0 / FPS
     np.testing.assert_allclose(lengths(after[0]), lengths(made[0]), atol=1e-9)
 
 
@@ -116,9 +121,8 @@ def test_a_foot_comes_and_goes_over_the_blend():
     shift = np.zeros((len(TIMES), 2), bool)
     start, end = runs(CONTACTS[:, 0])[1]
     shift[start:end, 0] = True
-    raised = replace(made[0], ankle=made[0].ankle + [0, 0.03, 0])
-    lifted = replace(made[0], ankle=np.where(shift[:, :1], made[0].ankle, raised.ankle))
-    root, (after, _) = locked([lifted, made[1]], shift, blend=5, floor=None)
+    lifted = replace(made[0], ankle=np.where(shift[:, :1], made[0].ankle, made[0].ankle + 0.03 * Y))
+    _, (after, _) = locked([lifted, made[1]], shift, blend=5, floor=None)
     before = np.linalg.norm(after.ankle - lifted.ankle, axis=-1)
     assert before[: start - 6].max() < 0.021 and before[end + 6 :].max() < 0.021  # the root's share at most
 
@@ -136,19 +140,37 @@ def test_feet_lie_level_and_point_one_way():
         np.testing.assert_allclose(ahead, np.broadcast_to(ahead[0], ahead.shape), atol=1e-6)
 
 
+@pytest.mark.parametrize("height", [-0.08, 0.05])
+def test_a_motion_over_or_under_the_floor_comes_to_it_as_a_whole(height):
+    made = legs()
+    root, after = locked([raised(leg, height) for leg in made])
+    np.testing.assert_allclose(root, np.tile(-height * Z, (len(TIMES), 1)), atol=1e-4)
+    np.testing.assert_allclose(after[0].knee, made[0].knee, atol=1e-3)
+
+
+def test_a_short_gap_between_two_places_is_crossed_without_a_jump():
+    made = legs(slide=0.5)
+    broken = CONTACTS.copy()
+    start, end = runs(CONTACTS[:, 0])[1]
+    broken[(start + end) // 2 : (start + end) // 2 + 3, 0] = False
+    _, after = locked(made, broken)
+    places = [after[0].ankle[(start + end) // 2 + step] for step in (-2, 3)]
+    apart = np.linalg.norm(places[1] - places[0])
+    steps = np.linalg.norm(np.diff(after[0].ankle[start:end], axis=0), axis=-1)
+    assert steps.max() < 0.6 * apart + 0.01
+
+
 def test_nothing_goes_through_the_floor():
     made = legs()
     pitched = rot.multiply(rot.turn(np.array([0, 1.0, 0]), 0.5 + 0.4 * np.sin(5 * TIMES)), LEVEL)
-    sunk = [replace(leg, hip=leg.hip - [0, 0, 0.03], knee=leg.knee - [0, 0, 0.03], ankle=leg.ankle - [0, 0, 0.03],
-                    foot=pitched, toe=pitched) for leg in made]  # fmt: skip
+    sunk = [replace(raised(leg, -0.03), foot=pitched, toe=pitched) for leg in made]
     assert min(leg.sole[..., 2].min() for leg in sunk) < -0.05
     _, after = locked(sunk)
     assert min(leg.sole[..., 2].min() for leg in after) > -1e-3
 
 
 def test_a_foot_on_a_box_stays_on_it():
-    made = [replace(leg, hip=leg.hip + [0, 0, 0.5], knee=leg.knee + [0, 0, 0.5], ankle=leg.ankle + [0, 0, 0.5])
-            for leg in legs()]  # fmt: skip
+    made = [raised(leg, 0.5) for leg in legs()]
     _, after = locked(made)
     np.testing.assert_allclose(after[0].ankle, made[0].ankle, atol=1e-5)
 
@@ -169,4 +191,4 @@ def test_contacts_do_not_flicker_at_the_threshold():
     speed = np.where(np.abs(TIMES - 2) < 1, 0.28, 2.0) + rng.uniform(-0.08, 0.08, len(TIMES))
     sole = np.stack([np.cumsum(speed) / FPS, 0 * TIMES, 0 * TIMES], -1)[:, None]
     assert len(runs(find(sole, 1 / FPS, Thresholds(speed=0.3)))) == 1
-    assert not find(sole + [0, 0, 0.2], 1 / FPS).any()
+    assert not find(sole + 0.2 * Z, 1 / FPS).any()
