@@ -23,18 +23,13 @@ class VP3D_AP_preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the folder and what is in it."""
-        layout = self.layout
-        layout.use_property_split = True
-        layout.prop(self, "home", placeholder=str(environment.default_home()))
-        found = server_environment()
-        icon = "CHECKMARK" if found.state is environment.State.READY else "INFO"
-        layout.label(text=f"{environment.SENTENCES[found.state]} {found.version}", icon=icon)
-        row = layout.row()
-        row.operator(
-            "vp3d.install", text="Repair" if found.state is environment.State.READY else "Install", icon="IMPORT"
-        )
-        row.operator("vp3d.open_log", icon="TEXT")
+        """Draw the folder and the server in it."""
+        from .setup.panels import draw_server  # a room builds on this module
+
+        column = self.layout.column()
+        column.use_property_split = True
+        column.prop(self, "home", placeholder=str(environment.default_home()))
+        draw_server(self.layout, context)
 
 
 def home() -> Path:

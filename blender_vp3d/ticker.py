@@ -42,8 +42,8 @@ def unregister() -> None:
 
 
 def redraw() -> None:
-    """Have every 3D viewport draw its sidebar again."""
+    """Have every 3D viewport draw its sidebar again, and the preferences what they tell of the server."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type in {"VIEW_3D", "PREFERENCES"}:
                 area.tag_redraw()

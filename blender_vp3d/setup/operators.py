@@ -62,10 +62,12 @@ class VP3D_OT_cancel_install(bpy.types.Operator):
 
 
 def _tick() -> bool:
+    shown = installation.stage, installation.done, installation.said
     goes_on = installation.poll()
     if not goes_on:
         preferences.look_again()
-    ticker.redraw()
+    if not goes_on or shown != (installation.stage, installation.done, installation.said):
+        ticker.redraw()
     return goes_on
 
 

@@ -26,27 +26,36 @@ class VP3D_PT_setup(bpy.types.Panel):
         return preferences.server_environment().state is not State.READY or bool(run and (run.running or run.message))
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the state, the place, and the way to a working server."""
-        layout, environment, run = self.layout, preferences.server_environment(), operators.installation
-        if run and run.running:
-            row = layout.row(align=True)
-            row.progress(text=run.stage, factor=run.fraction, type="BAR")
-            row.operator("vp3d.cancel_install", text="", icon="CANCEL")
-            for line in run.said:
-                paragraph(layout, context, line, "NONE")
-            return
-        paragraph(layout, context, SENTENCES[environment.state], _ICONS[environment.state])
-        layout.label(text=str(environment.home), icon="FILE_FOLDER")
-        if not bpy.app.online_access:
-            paragraph(layout, context, "Installing needs online access: see Preferences, System.", "INTERNET_OFFLINE")
-        row = layout.row()
-        row.scale_y = 1.5
-        row.operator("vp3d.install", icon="IMPORT")
-        if run and run.message:
-            box = layout.box()
-            box.alert = True
-            paragraph(box, context, f"{run.message} {run.hint}", "ERROR")
-            layout.operator("vp3d.open_log", icon="TEXT")
+        """Draw the way to a working server, and where it goes."""
+        draw_server(self.layout, context)
+        if not bpy.ops.vp3d.cancel_install.poll():
+            self.layout.label(text=str(preferences.home()), icon="FILE_FOLDER")
+
+
+def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw whether the server is installed and the button for it, or how far its installation is."""
+    state, run = preferences.server_environment().state, operators.installation
+    if run and run.running:
+        row = layout.row(align=True)
+        row.progress(text=run.stage, factor=run.fraction, type="BAR")
+        row.operator("vp3d.cancel_install", text="", icon="CANCEL")
+        for line in run.said:
+            paragraph(layout, context, line, "NONE")
+        return
+    paragraph(layout, context, SENTENCES[state], _ICONS[state])
+    if not bpy.app.online_access:
+        paragraph(layout, context, "To install it, let Blender go online.", "INTERNET_OFFLINE")
+        if not bpy.app.online_access_override:  # by the command line
+            layout.prop(context.preferences.system, "use_online_access")
+    row = layout.row()
+    row.scale_y = 1.0 if state is State.READY else 1.5
+    repair = state in (State.READY, State.BROKEN)
+    row.operator("vp3d.install", text="Repair Pose Server" if repair else "Install Pose Server", icon="IMPORT")
+    if run and run.message:
+        box = layout.box()
+        box.alert = True
+        paragraph(box, context, f"{run.message} {run.hint}", "ERROR")
+        layout.operator("vp3d.open_log", icon="TEXT")
 
 
 classes = (VP3D_PT_setup,)

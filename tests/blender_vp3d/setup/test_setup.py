@@ -84,7 +84,7 @@ def test_the_real_installer_tells_what_it_will_download_and_can_be_stopped(tmp_p
 
 def test_panel_and_operator(tmp_path, monkeypatch):
     bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
-    from layout_recorder import draw
+    from layout_recorder import Recorder, draw
 
     import blender_vp3d
     from blender_vp3d import preferences
@@ -101,6 +101,7 @@ def test_panel_and_operator(tmp_path, monkeypatch):
         # Blender as a module starts offline, and nothing is downloaded without its consent
         assert bpy.ops.vp3d.install.poll() == bpy.app.online_access
         assert ("vp3d.install (greyed out)" in drawn) != bpy.app.online_access
+        assert ("use_online_access" in drawn) == (not bpy.app.online_access and not bpy.app.online_access_override)
 
         operators.installation = install(tmp_path, "hangs")
         finish(operators.installation, lambda run: run.done)
@@ -119,6 +120,9 @@ def test_panel_and_operator(tmp_path, monkeypatch):
         (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "ready"}}))
         preferences.look_again()
         assert draw(panels.VP3D_PT_setup) == [], "once installed, the panel is out of the way"
+        in_preferences = Recorder()
+        panels.draw_server(in_preferences, bpy.context)
+        assert "The pose server is installed." in " ".join(in_preferences.drawn)
     finally:
         blender_vp3d.unregister()
         preferences.look_again()
