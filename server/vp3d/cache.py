@@ -7,6 +7,7 @@ cache that cannot be written (full or read-only disk) costs speed, never the job
 import contextlib
 import functools
 import hashlib
+import io
 import json
 import logging
 import os
@@ -68,8 +69,9 @@ class Entry:
         partial = self.path.with_suffix(f".{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
+            content = io.BytesIO()  # straight to a full disk, np.savez would leave a zip half open
+            np.savez(content, **arrays)
+            partial.write_bytes(content.getbuffer())
             partial.replace(self.path)
             _prune(self.path.parent)
         except OSError as error:

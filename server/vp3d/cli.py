@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from vp3d import __version__
 from vp3d.common import take as takes
 from vp3d.errors import Cancelled, UserError
+from vp3d.files import check_output
 
 # Commands import what they need when they run: `vp3d --help` and the server's greeting must not wait for torch.
 
@@ -57,14 +58,15 @@ class _Bar:
         self._tasks: dict[str, int] = {}
 
     def __enter__(self) -> "_Bar":
-        self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.stop()
+        if self._tasks:
+            self._progress.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._tasks:
+            self._progress.start()  # not before there is something to show: an early error stands alone
             self._tasks[stage] = self._progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)
 
@@ -124,6 +126,7 @@ def capture(
         fov_deg=fov,
     )
     output = output or Path(f"{video.stem}.vp3d")
+    check_output(output, video)
     with _resumable(), _Bar() as bar:
         take = pipeline.capture(video, options, bar)
     takes.save(take, output)
@@ -147,6 +150,7 @@ def export(
     from vp3d import export as exports
 
     output = output or path.with_suffix(f".{to}")
+    check_output(output, path)
     for written in exports.write(takes.load(path), output, to):
         console.print(str(written), soft_wrap=True)
 
@@ -162,9 +166,13 @@ def preview(
     from vp3d.preview import write_preview
 
     take = takes.load(path)
+    plate = video or Path(take.video.get("path", ""))
+    if not video and not plate.is_file():
+        raise UserError(f"The video of this take is not at “{plate}”.", "Say where it is with --video.")
     output = output or path.with_name(f"{path.stem}-preview.mp4")
+    check_output(output, path, plate)
     with _Bar() as bar:
-        write_preview(take, video or Path(take.video["path"]), output, frames, bar)
+        write_preview(take, plate, output, frames, bar)
     console.print(str(output), soft_wrap=True)
 
 
@@ -175,12 +183,12 @@ def report(
     truth: Annotated[Path | None, typer.Option(help="Known joints and camera, to say how far off it was.")] = None,
 ) -> None:
     """Write a page about a take: what was found, how sure it is, how far the 3D lies from the plate."""
-    import json
-
     from vp3d.report import write_report
+    from vp3d.truth import read
 
     output = output or path.with_name(f"{path.stem}-report.html")
-    write_report(takes.load(path), output, json.loads(truth.read_text(encoding="utf-8")) if truth else None)
+    check_output(output, path)
+    write_report(takes.load(path), output, read(truth) if truth else None)
     console.print(str(output), soft_wrap=True)
 
 

@@ -1,10 +1,31 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and never in the place of what they are made from."""
 
+import errno
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vp3d.errors import UserError
+
+
+def check_output(path: Path, *inputs: Path) -> None:
+    """Find out before any work is done whether its result can be written.
+
+    Raises:
+        UserError: `path` is one of the `inputs`, or a folder, or in a folder that cannot be written to.
+    """
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise UserError(f"“{path}” would be overwritten by what is made from it.", "Give the result another name.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 @contextmanager
@@ -20,10 +41,14 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise UserError(
-            f"“{path}” cannot be written ({error.strerror or error}).",
-            "Choose a folder you may write to, on a disk with room.",
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"“{path}” cannot be written ({error.strerror or error}).",
+        "Choose a folder you may write to, on a disk with room.",
+    )

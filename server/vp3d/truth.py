@@ -1,6 +1,8 @@
 """How far a take lies from a clip whose truth is known."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -52,6 +54,25 @@ class _Truth:
     t: np.ndarray
 
 
+def read(path: Path) -> dict:
+    """What is known of a clip from a JSON file, for `compare`.
+
+    Raises:
+        UserError: the file is missing or holds something else.
+    """
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"“{path}” cannot be read ({error.strerror}).", "Choose the truth that lies beside the clip."
+        ) from error
+    except ValueError:
+        truth = None
+    if not isinstance(truth, dict):
+        raise UserError(f"“{path}” does not hold the truth of a clip.", "Choose the truth that lies beside the clip.")
+    return truth
+
+
 def compare(take: Take, truth: dict) -> list[Offsets]:
     """Offsets of the people in the take from the true people whom they lie nearest to in the image, one to one.
 
@@ -66,7 +87,7 @@ def compare(take: Take, truth: dict) -> list[Offsets]:
     Raises:
         UserError: the truth lacks something, contradicts itself, or shares no frame with the take.
     """
-    known = _read(take, truth)
+    known = _on_frames_of(take, truth)
     limbs = list(H36M_FROM_COCO)
     coco = [H36M_FROM_COCO[joint] for joint in limbs]
     hips = [COCO_17.index("left_hip"), COCO_17.index("right_hip")]
@@ -116,7 +137,7 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-def _read(take: Take, truth: dict) -> _Truth:
+def _on_frames_of(take: Take, truth: dict) -> _Truth:
     try:
         frames = np.asarray(truth["frames"], int)
         arrays = {name: np.asarray(truth[f"camera_{name}"], float) for name in "KRt"}

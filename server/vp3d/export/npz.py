@@ -1,5 +1,6 @@
 """Takes as NumPy arrays, for people who script."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,20 @@ def write(take: Take, path: Path) -> None:
     right, `camera_K`, `camera_R`, `camera_t` (one, or T of them), `distortion (5,)`, `residual_px (P,T,17)` in COCO
     order; NaN where absent.
     """
-    with path.open("wb") as file:  # np.savez would add a suffix to a path
-        np.savez_compressed(
-            file,
-            frames=take.frames,
-            fps=float(take.fps),
-            person_ids=take.person_ids,
-            joints2d=take.joints2d[:, :, : len(COCO_17)],
-            confidence=take.confidence[:, :, : len(COCO_17)],
-            joints3d=take.joints3d,
-            contacts=take.contacts,
-            camera_K=take.camera_K,
-            camera_R=take.camera_R,
-            camera_t=take.camera_t,
-            distortion=take.distortion,
-            residual_px=take.residual_px,
-        )
+    content = io.BytesIO()  # np.savez adds a suffix to a path, and leaves a zip half open when a disk is full
+    np.savez_compressed(
+        content,
+        frames=take.frames,
+        fps=float(take.fps),
+        person_ids=take.person_ids,
+        joints2d=take.joints2d[:, :, : len(COCO_17)],
+        confidence=take.confidence[:, :, : len(COCO_17)],
+        joints3d=take.joints3d,
+        contacts=take.contacts,
+        camera_K=take.camera_K,
+        camera_R=take.camera_R,
+        camera_t=take.camera_t,
+        distortion=take.distortion,
+        residual_px=take.residual_px,
+    )
+    path.write_bytes(content.getbuffer())
