@@ -81,7 +81,6 @@ class VP3D_PG_clean(bpy.types.PropertyGroup):
         default=0.3,
         min=0.01,
         soft_max=2.0,
-        subtype="VELOCITY",
         unit="VELOCITY",
     )
     bound_angle: FloatProperty(
