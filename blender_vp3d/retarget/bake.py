@@ -115,7 +115,7 @@ def _to_strip(target: bpy.types.Object, name: str, frames: np.ndarray, before: t
 
 def _channels(target: bpy.types.Object, posed: Posed, parts: Collection[str]) -> Iterator[Channel]:
     rig, controls = posed.controls.rig, posed.controls
-    rotations, locations = controls.pose(posed.rotations, posed.heads, posed.base)
+    rotations, locations = controls.pose(posed.rotations, posed.heads, posed.base, posed.moved)
     wanted = {bone for part in parts if part in body.PARTS for bone in body.PARTS[part]}
     wanted |= {"root"} if "path" in parts else set()
     canonical = {bone: body.kind(name) for name, chain in posed.chains.items() for bone in chain}
@@ -124,7 +124,7 @@ def _channels(target: bpy.types.Object, posed: Posed, parts: Collection[str]) ->
         path = f'pose.bones["{bpy.utils.escape_identifier(name)}"].'
         if n in posed.moved and ("path" if kind == "hips" else kind) in {*wanted, *parts}:
             for axis in range(3):
-                yield Channel(f"{path}location", axis, name, locations[:, n, axis])
+                yield Channel(f"{path}location", axis, name, locations[n][:, axis])
         if kind not in wanted:
             continue
         values = rot.in_mode(rotations[:, n], rig.modes[bone])

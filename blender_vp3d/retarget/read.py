@@ -162,7 +162,7 @@ def _by_curves(armature: bpy.types.Object, rig: Rig, wanted: list[int], frames: 
         rig,
         tuple(wanted),
         frames,
-        rot.continuous(np.stack([rot.multiply(axes, rotations[i]) for i in wanted], axis=1)),
+        np.stack([rot.multiply(axes, rotations[i]) for i in wanted], axis=1),
         np.stack([at + rot.rotate(axes, scale * heads[i]) for i in wanted], axis=1),
     )
 
@@ -178,6 +178,8 @@ def sample(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
     co = np.empty(2 * len(points), np.float32)
     points.foreach_get("co", co)
     times, values = co[::2], co[1::2]
+    if np.array_equal(times, frames):
+        return values.astype(np.float64)
     at = np.clip(np.searchsorted(times, frames), 0, len(times) - 1)
     if (times[at] == frames).all():
         return values[at].astype(np.float64)

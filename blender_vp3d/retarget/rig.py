@@ -203,35 +203,68 @@ class Controls:
         depth = {bone: len(self._above(bone)) for bone in bones}
         return sorted(bones, key=lambda bone: (depth[bone], bone))
 
-    def heads(self, rotations: np.ndarray, placed: Mapping[int, np.ndarray], base: np.ndarray) -> np.ndarray:
+    def heads(
+        self,
+        rotations: np.ndarray,
+        placed: Mapping[int, np.ndarray],
+        base: np.ndarray,
+        hung: Mapping[int, tuple[int, np.ndarray]] | None = None,
+    ) -> np.ndarray:
         """World heads (T, N, 3) m of the driven bones.
 
         Args:
             rotations: (T, N, 4) in the world.
             placed: position in `bones` → (T, 3) m, of bones that are moved to where they have to be.
             base: (T, 7) position and orientation of the armature object.
+            hung: position in `bones` → the position of the one it is moved along with, and its head from that one's,
+                in that one's axes, m.
         """
         heads = np.empty((*rotations.shape[:2], 3))
         for n in range(len(self.bones)):
-            heads[:, n] = placed[n] if n in placed else self._hang(n, rotations, heads, base)
+            if n in placed:
+                heads[:, n] = placed[n]
+            elif hung and n in hung:
+                owner, along = hung[n]
+                heads[:, n] = heads[:, owner] + rot.rotate(rotations[:, owner], along)
+            else:
+                heads[:, n] = self._hang(n, rotations, heads, base)
         return heads
+
+    def below(self, bones: Iterable[int]) -> list[int]:
+        """Positions of the bones that hang on any of `bones`, given by their positions, in order."""
+        found = set(bones)
+        return [n for n, parent in enumerate(self.parents) if parent in found and not found.add(n)]
+
+    def carry(self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray, bones: Iterable[int]) -> None:
+        """Put bones, parents before children, in `heads` to where they hang; see there for the arguments."""
+        for n in bones:
+            heads[:, n] = self._hang(n, rotations, heads, base)
 
     def _hang(self, n: int, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Where bone n is unless it is moved."""
-        parent = self.parents[n]
-        origin, along = base[:, :3], rot.rotate(base[:, 3:], self.rig.scale * self._fixed[n])
-        if parent >= 0:
-            origin = heads[:, parent] + rot.rotate(rotations[:, parent], self.rig.scale * self._along[n])
-        return origin + along
+        parent, fixed = self.parents[n], self.rig.scale * self._fixed[n]
+        if parent < 0:
+            return base[:, :3] + rot.rotate(base[:, 3:], fixed)
+        at = heads[:, parent] + rot.rotate(rotations[:, parent], self.rig.scale * self._along[n])
+        return at + rot.rotate(base[:, 3:], fixed) if fixed.any() else at
 
-    def pose(self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rotations (T, N, 4) and locations (T, N, 3) that pose bones hold; see `heads` for the arguments."""
-        held, moved = np.empty_like(rotations), np.empty_like(heads)
+    def pose(
+        self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray, moved: Iterable[int]
+    ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Rotations (T, N, 4) that pose bones hold, and locations (T, 3) of those at the positions `moved`.
+
+        See `heads` for the other arguments.
+        """
+        held = np.empty_like(rotations)
         for n, parent in enumerate(self.parents):
             carried = rotations[:, parent] if parent >= 0 and self._inherits[n] else base[:, 3:]
-            axes = rot.multiply(carried, self._axes[n])
-            held[:, n] = rot.multiply(rot.conjugate(axes), rotations[:, n])
+            held[:, n] = rot.multiply(
+                rot.conjugate(self._axes[n]), rot.multiply(rot.conjugate(carried), rotations[:, n])
+            )
+        locations = {}
+        for n in moved:
             step = (heads[:, n] - self._hang(n, rotations, heads, base)) / self.rig.scale
+            parent = self.parents[n]
             along = rot.multiply(rotations[:, parent] if parent >= 0 else base[:, 3:], self._way[n])
-            moved[:, n] = rot.rotate(rot.conjugate(along), step)
-        return rot.continuous(held), moved
+            locations[n] = rot.rotate(rot.conjugate(along), step)
+        return held, locations

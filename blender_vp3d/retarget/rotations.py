@@ -27,8 +27,8 @@ def conjugate(q: np.ndarray) -> np.ndarray:
 
 def multiply(p: np.ndarray, q: np.ndarray, *more: np.ndarray) -> np.ndarray:
     """The product p q …: the last rotation comes first."""
-    a, b, c, d = np.moveaxis(p, -1, 0)
-    w, x, y, z = np.moveaxis(q, -1, 0)
+    a, b, c, d = _parts(p)
+    w, x, y, z = _parts(q)
     product = np.empty(np.broadcast_shapes(p.shape, q.shape))
     product[..., 0] = a * w - b * x - c * y - d * z
     product[..., 1] = a * x + b * w + c * z - d * y
@@ -39,10 +39,18 @@ def multiply(p: np.ndarray, q: np.ndarray, *more: np.ndarray) -> np.ndarray:
 
 def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Vectors `v` turned by `q`."""
-    a, x, y, z = np.moveaxis(q, -1, 0)
-    u, v, w = np.moveaxis(np.asarray(v, float), -1, 0)
+    a, x, y, z = _parts(q)
+    u, v, w = _parts(np.asarray(v, float))
     s, t, r = 2 * (y * w - z * v), 2 * (z * u - x * w), 2 * (x * v - y * u)
-    return np.stack([u + a * s + y * r - z * t, v + a * t + z * s - x * r, w + a * r + x * t - y * s], axis=-1)
+    turned = np.empty((*np.shape(s), 3))
+    turned[..., 0] = u + a * s + y * r - z * t
+    turned[..., 1] = v + a * t + z * s - x * r
+    turned[..., 2] = w + a * r + x * t - y * s
+    return turned
+
+
+def _parts(array: np.ndarray) -> list[np.ndarray]:
+    return [array[..., i] for i in range(array.shape[-1])]
 
 
 def turn(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:

@@ -84,13 +84,15 @@ class Posed:
 
         Only the bones named turn; those below keep their orientation and change place.
         """
-        rotations = self.rotations.copy()
+        rotations, heads, turned = self.rotations.copy(), self.heads.copy(), []
         for bone, turn in turns.items():
             for index in self.chains.get(bone, ()):
                 n = self.controls.bones.index(index)
                 rotations[:, n] = rot.multiply(turn, rotations[:, n])
-        placed = {n: self.heads[:, n] for n in self.moved}
-        return replace(self, rotations=rotations, heads=self.controls.heads(rotations, placed, self.base))
+                turned.append(n)
+        below = [n for n in self.controls.below(turned) if n not in self.moved]
+        self.controls.carry(rotations, heads, self.base, below)
+        return replace(self, rotations=rotations, heads=heads)
 
 
 def transfer(
@@ -367,20 +369,10 @@ def _place(
         turned = rot.multiply(rotations[:, root], rot.conjugate(rig.rest[driven["root"][0]]))
         placed[root] = ground + rot.rotate(turned, rest)
     loose = _misplaced(controls, driven)
-
-    def anchored(heads: np.ndarray) -> None:
-        for n, (owner, along) in loose.items():
-            placed[n] = heads[:, owner] + rot.rotate(rotations[:, owner], along)
-
-    heads = controls.heads(rotations, placed, base)
-    anchored(heads)
-    heads = controls.heads(rotations, placed, base)
+    heads = controls.heads(rotations, placed, base, loose)
     thighs = [controls.bones.index(driven[f"thigh{side}"][0]) for side in (".L", ".R")]
-    placed[hips] = middle - heads[:, thighs].mean(1)
-    for _ in range(1 + bool(loose)):  # what is anchored hangs on bones below the hips
-        heads = controls.heads(rotations, placed, base)
-        anchored(heads)
-    return tuple(placed), controls.heads(rotations, placed, base) if loose else heads
+    heads[:, [hips, *controls.below([hips])]] += (middle - heads[:, thighs].mean(1))[:, None]
+    return (*placed, *loose), heads
 
 
 def _misplaced(controls: Controls, driven: Chains) -> dict[int, tuple[int, np.ndarray]]:
