@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vp3d import __version__, cache, detect, lift, media, refine, track
+from vp3d import __version__, cache, detect, lift, media, models, refine, track
 from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
-from vp3d.detect import People
+from vp3d.detect import SEEN, People
+from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.track import Tracks
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 60  # frames detected between two saves: what stopping costs at most
 FEWEST_FRAMES = 5  # a shorter appearance has no motion worth lifting
-VISIBLE = 0.3  # confidence from which a joint counts as seen
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             f"The frame range starts after the end of {video.name}, which has {info.frame_count} frames.",
             "Choose an earlier start.",
         )
+    choose_device(options.device)
     lifter = lift.load_lifter(options.lifter, options.device)
     stages = _Stages()
     source = {"video": cache.file_stamp(*media.files(video)), "range": [wanted.start, wanted.stop, wanted.step]}
@@ -213,13 +214,24 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "people": about_people,
             "people_found": len(everyone.joints),
             "detector": detector_about["report"],
-            "lifter": {"name": lifter.name, "licence": lifter.licence, "commercial": lifter.commercial},
+            "lifter": _about_lifter(lifter),
             "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
             "solve": solved,
             "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
             "warnings": _warnings(info, tracks, about_people, lifter, solved),
         },
     )
+
+
+def _about_lifter(lifter: lift.Lifter) -> dict:
+    model = models.MODELS.get(lifter.name)
+    title = model.title if model else lifter.name
+    return {
+        "name": lifter.name,
+        "description": f"{title}, which looks at {lifter.receptive_field} frames for every pose.",
+        "licence": lifter.licence,
+        "commercial": lifter.commercial,
+    }
 
 
 def _rate(fps: float) -> Fraction:
@@ -393,7 +405,7 @@ def _warnings(
         warnings.append("The video has a variable frame rate: frames are matched by time to the numbers Blender shows.")
     if not lifter.commercial:
         warnings.append(f"The lifter '{lifter.name}' may not be used for commercial work ({lifter.licence}).")
-    seen = (tracks.confidence[..., : len(COCO_17)] >= VISIBLE).any(-1).mean(-1)
+    seen = (tracks.confidence[..., : len(COCO_17)] >= SEEN).any(-1).mean(-1)
     warnings += [
         f"Person {person['id']} is visible in only {share:.0%} of the frames."
         for person, share in zip(people, seen, strict=True)

@@ -10,18 +10,13 @@ import numpy as np
 from vp3d import charts
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Source, Take
+from vp3d.detect import SEEN, WEIGHTS
 from vp3d.files import written_whole
 from vp3d.models import MODELS
 from vp3d.refine.lens import FULL_FRAME_DIAGONAL
 from vp3d.truth import Offsets, compare
 
-VISIBLE = 0.3
-"""Confidence from which a detected joint is compared with the reprojected one."""
-
 _STAGES = {"detect": "Find joints", "track": "Follow people", "lift": "Lift to 3D", "refine": "Solve camera and world"}
-
-_WEIGHTS = {"bottom-up": "human-pose-estimation-0001", "mediapipe": "mediapipe-pose"}
-"""Detectors by name, and the weights they use in `models.MODELS`; a lifter's name is that of its weights."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -139,7 +134,7 @@ def _header(take: Take, name: str) -> str:
 
 def _residual_values(take: Take, person: int) -> np.ndarray:
     """Residuals (T, 17) px of joints that were really seen."""
-    seen = take.confidence[person, :, : len(COCO_17)] >= VISIBLE
+    seen = take.confidence[person, :, : len(COCO_17)] >= SEEN
     measured = take.source[person, :, : len(COCO_17)] != Source.INTERPOLATED
     return np.where(seen & measured, take.residual_px[person], np.nan)
 
@@ -223,7 +218,7 @@ def _residuals(take: Take) -> str:
     }
     chart = charts.line_chart(take.frames, series, "frame of the video", "median distance of the joints, px")
     note = (
-        f"Distance between the joints found in the picture, with confidence {VISIBLE} or more, and the 3D joints seen "
+        f"Distance between the joints found in the picture, with confidence {SEEN} or more, and the 3D joints seen "
         "through the solved camera."
     )
     return chart + _note(note) if chart else ""
@@ -271,7 +266,7 @@ def _models(take: Take) -> str:
         if not about:
             continue
         name = str(about.get("name", ""))
-        model = MODELS.get(_WEIGHTS.get(name, name))
+        model = MODELS.get(WEIGHTS.get(name, name))  # a lifter is called what its weights are
         commercial = about.get("commercial", model.commercial if model else None)
         use = {True: "commercial work allowed", False: "not for commercial work"}.get(commercial, "")
         licence = "Weights: " + ", ".join(filter(None, [about.get("licence", "licence unknown"), use])) + "."

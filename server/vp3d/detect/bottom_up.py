@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from vp3d.common.skeletons import BODY_21
+from vp3d.detect import WEIGHTS
 from vp3d.detect.grouping import affinity_matrix, group
 from vp3d.detect.network import KEYPOINTS, STRIDE
 from vp3d.detect.openvino_ir import load_network
@@ -14,8 +15,6 @@ from vp3d.detect.peaks import Peaks, find_peaks
 from vp3d.detect.runtime import open_runtime
 from vp3d.detect.types import People
 from vp3d.models import MODELS
-
-WEIGHTS = "human-pose-estimation-0001"
 
 SHORT_SIDE = {"fast": 256, "normal": 368, "fine": 512}
 """Short side of the network's input (px) per level of detail; 368 is where it is most accurate."""
@@ -65,7 +64,7 @@ class BottomUp:
         self._short_side = SHORT_SIDE[detail]
         self._runtime = open_runtime(load_network(weights), device)
         self.batch_size = self._runtime.batch_size
-        self.licence = MODELS[WEIGHTS].licence
+        self.licence = MODELS[WEIGHTS[self.name]].licence
         self.description = (
             f"The bottom-up detector (Lightweight OpenPose, short side {self._short_side} px) found everyone in the "
             "picture at once; MediaPipe Pose would follow one person only, but add heels and toes."

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from vp3d.common.skeletons import BODY_21
+from vp3d.detect import WEIGHTS
 from vp3d.detect.types import People
 from vp3d.errors import UserError
 from vp3d.models import MODELS
@@ -65,7 +66,7 @@ class MediaPipePose:
 
     name = "mediapipe"
     batch_size = 8
-    licence = MODELS["mediapipe-pose"].licence
+    licence = MODELS[WEIGHTS[name]].licence
     description = (
         "MediaPipe Pose followed one person, heels and toes included; the bottom-up detector (8 MB of weights, "
         "downloaded once) would find everyone in the picture."

@@ -8,7 +8,7 @@ import openvino
 import torch
 
 from vp3d.detect.network import STRIDE, PoseNetwork
-from vp3d.errors import UserError
+from vp3d.devices import choose_device
 
 Maps = tuple[np.ndarray, np.ndarray]
 """Heatmaps (19, h, w) and part-affinity maps (38, h, w) of one image, float32."""
@@ -22,21 +22,6 @@ class Runtime(Protocol):
     def run(self, images: np.ndarray) -> Iterator[Maps]:
         """Yield the maps of (N, H, W, 3) uint8 RGB images in their order; H and W are multiples of the stride."""
         ...
-
-
-def choose_device(name: str = "auto") -> str:
-    """Resolve "auto" to the fastest device present: cuda, mps or cpu.
-
-    Raises:
-        UserError: a device that this computer does not have, or an unknown name.
-    """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return next(device for device, there in present.items() if there)
-    if not present.get(name):
-        there = ", ".join(device for device, is_there in present.items() if is_there)
-        raise UserError(f"There is no device {name!r} that torch can use here.", f"Choose auto or one of: {there}.")
-    return name
 
 
 def open_runtime(network: PoseNetwork, device: str = "auto") -> Runtime:

@@ -8,6 +8,9 @@ import numpy as np
 
 from vp3d.common.skeletons import BODY_21
 
+SEEN = 0.3
+"""Confidence from which a joint counts as seen."""
+
 
 @dataclass(frozen=True)
 class People:
@@ -15,7 +18,7 @@ class People:
 
     Attributes:
         joints: (N, 21, 2) float32 px in `BODY_21` order, (0, 0) at the centre of the first pixel; NaN where not found.
-        confidence: (N, 21) float32, 0…1; 0 where not found, from 0.3 on good enough to use.
+        confidence: (N, 21) float32, 0…1; 0 where not found, from `SEEN` on good enough to use.
     """
 
     joints: np.ndarray

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vp3d.cameras import Camera
+from vp3d.detect import SEEN
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import skeleton
@@ -22,8 +23,6 @@ _LOW_CAMERA = 0.1
 """m, below which a camera's height says nothing about the size of people."""
 _PLANTED_FRAMES = 10
 """Frames of resting feet from which a person's floor is trusted."""
-_COMPARED = 0.3
-"""Confidence from which 2D joints count in the report's residuals."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _report(
     people = []
     for index, person, size, planted in zip(indices, optimiser.people, scale, optimiser.planted, strict=True):
         name, notes = f"Person {index + 1}", []
-        compared = residual[index][np.asarray(tracks.confidence[index])[:, :17] >= _COMPARED]
+        compared = residual[index][np.asarray(tracks.confidence[index])[:, :17] >= SEEN]
         compared = compared[np.isfinite(compared)]
         ankles = joints[index][person.frames][:, skeleton.ANKLES]
         still = (np.minimum(person.contact[1:], person.contact[:-1]) > 0) & person.linked[:, None]

@@ -296,6 +296,14 @@ def _known(people: "People") -> tuple[np.ndarray, np.ndarray]:
     return np.where(known[..., None], people.joints, np.nan), np.where(known, people.confidence, 0.0)
 
 
+def asked(who: str) -> str:
+    """The user's choice of people in plain form; raises UserError for what is none, whoever may be found."""
+    plain = who.strip().lower()
+    if not re.fullmatch(r"main|all|\d+(\s*,\s*\d+)*", plain):
+        raise UserError(f"“{who}” does not say which people.", "Use main, all, or numbers such as 1,3.")
+    return plain
+
+
 def choose(tracks: Tracks, who: str) -> list[int]:
     """Positions, from 0, of the people a user asks for, in the order asked.
 
@@ -307,13 +315,11 @@ def choose(tracks: Tracks, who: str) -> list[int]:
         UserError: `who` is none of these, or names somebody who was not found.
     """
     count = len(tracks.joints)
-    who = who.strip().lower()
+    who = asked(who)
     if who == "all":
         return list(range(count))
     if who == "main":
         return [0] if count else []
-    if not re.fullmatch(r"\d+(\s*,\s*\d+)*", who):
-        raise UserError(f"“{who}” does not say which people.", "Use main, all, or numbers such as 1,3.")
     chosen = list(dict.fromkeys(int(number) for number in who.split(",")))
     unknown = [number for number in chosen if not 1 <= number <= count]
     if unknown:
