@@ -46,6 +46,13 @@ def read(armature: bpy.types.Object, frames: np.ndarray) -> np.ndarray | None:
     return np.array(columns, bool).T.reshape(len(frames), 2)
 
 
+def carry(source: bpy.types.Object, target: bpy.types.Object, frames: np.ndarray) -> None:
+    """Key a source's contacts, if it has any, on a target that moves as the source does, at scene frames (T,)."""
+    contacts = read(source, frames)
+    if contacts is not None:
+        write(target, frames, contacts)
+
+
 def _mark(action: bpy.types.Action, frames: np.ndarray, contacts: np.ndarray) -> None:
     """Markers of the dope sheet where feet come down and leave."""
     ours = {name for names in _MARKERS for name in names}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import bpy
 import numpy as np
 
+from .. import contact_keys
 from . import body
 from . import rotations as rot
 from .bake import PARTS, Destination, bake, standing
@@ -113,6 +114,8 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
 def bake_target(context: bpy.types.Context, job: Job, posed: Posed) -> list[str]:
     """Bake what `pose_target` gave; sentences for the user where the rig does not follow its keys."""
     bake(job.target, posed, job.destination, job.switches)
+    if job.destination.into == "ACTION":
+        contact_keys.carry(job.source, job.target, posed.frames)
     off = _not_following(context, job, posed)
     if not off:
         return []
