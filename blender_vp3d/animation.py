@@ -1,6 +1,6 @@
 """Keyframes in bulk, in every Blender from 4.2 on."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import bpy
@@ -22,19 +22,16 @@ class Channel(NamedTuple):
 def write(
     datablock: bpy.types.ID, name: str, frames: np.ndarray, held: np.ndarray, channels: Iterable[Channel]
 ) -> None:
-    """Replace a datablock's keyframes.
+    """Write keyframes of some channels of a datablock in place of the present ones; its other channels stay.
 
     Args:
-        datablock: what is animated; its present action is emptied and used again.
+        datablock: what is animated; its present action is used.
         name: name of the action, where it has to be made.
         frames: (K,) scene frames of the keys, ascending.
         held: (K,) bool, keys whose value stays until the next one; the others lead there in a straight line.
         channels: the values, (K,) each.
     """
     curves, groups = keyed(datablock, name)
-    for group in list(groups):
-        groups.remove(group)
-    curves.clear()
     put(curves, groups, frames, held, channels)
 
 
@@ -102,12 +99,16 @@ def _merged(curve: bpy.types.FCurve, new: dict[str, np.ndarray]) -> dict[str, np
     return merged
 
 
-def clear(datablock: bpy.types.ID) -> None:
-    """Take away a datablock's keyframes, and the action if nothing else uses it."""
-    action = datablock.animation_data.action if datablock.animation_data else None
-    datablock.animation_data_clear()
-    if action and not action.users:
-        bpy.data.actions.remove(action)
+def clear(datablock: bpy.types.ID, paths: Collection[str]) -> None:
+    """Take away the keyframes of some RNA paths of a datablock, and the action that is left with nothing to do."""
+    curves = curves_of(datablock)
+    ours = [curve for curve in curves if curve.data_path in paths]
+    for curve in ours:
+        curves.remove(curve)
+    if ours and not len(curves):
+        action, datablock.animation_data.action = datablock.animation_data.action, None
+        if not action.users:
+            bpy.data.actions.remove(action)
 
 
 def curves_of(datablock: bpy.types.ID) -> Any:

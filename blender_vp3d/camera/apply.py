@@ -45,8 +45,8 @@ def apply_camera(
         animation.write(camera, _NAME, frames, held, _move(location, rotation))
         animation.write(data, f"{_NAME} Lens", frames, held, _zoom(lens))
     else:
-        animation.clear(camera)
-        animation.clear(data)
+        animation.clear(camera, {"location", "rotation_quaternion"})
+        animation.clear(data, {"lens", "shift_x", "shift_y"})
 
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100

@@ -68,6 +68,15 @@ def test_only_a_moving_camera_has_keys():
     assert check_pixels(still, type("Applied", (), {"camera": camera}), 9) < 1e-3
 
 
+def test_focus_that_the_user_animated_stays():
+    moving, still = walker(10, moving_camera=True, video="/clips/a.mp4"), walker(10, video="/clips/a.mp4")
+    data = apply_take(bpy.context, moving, "/takes/a.vp3d").camera.data
+    data.keyframe_insert("dof.focus_distance", frame=4)
+    for take in (moving, still):
+        apply_take(bpy.context, take, "/takes/a.vp3d")
+        assert "dof.focus_distance" in {curve.data_path for curve in animation.curves_of(data)}
+
+
 @pytest.fixture
 def images(tmp_path):
     """Eight numbered pictures, 64 x 36, the n-th of them grey of brightness n / 10."""

@@ -9,7 +9,7 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
 from takes import walker  # noqa: E402
 
-from blender_vp3d import animation  # noqa: E402
+from blender_vp3d import animation, contact_keys  # noqa: E402
 from blender_vp3d.common import armature  # noqa: E402
 from blender_vp3d.common.skeletons import H36M_17  # noqa: E402
 from blender_vp3d.common.take import TakeError  # noqa: E402
@@ -34,6 +34,10 @@ def joints_at(person, frame):
 def names():
     kinds = (bpy.data.objects, bpy.data.armatures, bpy.data.cameras, bpy.data.actions, bpy.data.collections)
     return [sorted(block.name for block in kind) for kind in kinds]
+
+
+def paths(thing):
+    return {curve.data_path for curve in animation.curves_of(thing)}
 
 
 @pytest.mark.parametrize("frame_start", [1, 101])
@@ -96,7 +100,7 @@ def test_applying_again_updates_and_duplicates_nothing():
     assert {block.session_uid for block in (*bpy.data.objects, *bpy.data.actions)} == before_pointers
     assert again.people[0] == person
     np.testing.assert_allclose(joints_at(person, 11), take.joints3d[0, 10], atol=2e-5)
-    assert len(animation.curves_of(person)) == 3 + 4 * len(armature.BONES) + 1
+    assert len(animation.curves_of(person)) == 3 + 4 * len(armature.BONES) + 1 + len(contact_keys.PATHS)
 
 
 def test_what_the_user_added_stays():
@@ -110,7 +114,13 @@ def test_what_the_user_added_stays():
     extra.head, extra.tail = (0, 0, 0), (0, 0, 1)
     extra.parent = person.data.edit_bones["hand.L"]
     bpy.ops.object.mode_set(mode="POSE")
+    ours = paths(person)
+    person.keyframe_insert('pose.bones["prop.L"].scale', frame=3)
+    person.keyframe_insert('pose.bones["hand.L"].constraints[0].influence', frame=3)
+    keyed = paths(person)
+    assert len(keyed) == len(ours) + 2
     apply(take)
+    assert paths(person) == keyed
     assert tuple(person.location) == (1, 2, 3)
     assert len(person.pose.bones["hand.L"].constraints) == 1
     assert person.data.bones["prop.L"].parent.name == "hand.L"
@@ -183,7 +193,9 @@ def test_confidence_is_animated():
 
 def test_keys_are_linear_and_their_handles_in_place():
     person = apply(walker(30)).people[0]
-    for curve in animation.curves_of(person):
+    moving = [curve for curve in animation.curves_of(person) if curve.data_path not in contact_keys.PATHS]
+    assert len(moving) > len(armature.BONES)
+    for curve in moving:
         for point in curve.keyframe_points:
             assert point.interpolation == "LINEAR"
             assert abs(point.handle_left[0] - point.co[0]) < 1
