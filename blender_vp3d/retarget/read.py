@@ -141,30 +141,25 @@ def _by_curves(armature: bpy.types.Object, rig: Rig, wanted: list[int], frames: 
         attribute = rot.attribute(owner.rotation_mode)
         return rot.from_mode(channel(path + attribute, getattr(owner, attribute)), owner.rotation_mode)
 
-    animated = {bone for path, _ in values if (bone := _bone_of(path)) in rig.names}
     location, turned = list(rig.pose_location), list(rig.pose_rotation)
-    for name in animated:
-        bone, i = armature.pose.bones[name], rig.names.index(name)
-        path = f'pose.bones["{bpy.utils.escape_identifier(name)}"].'
-        location[i] = channel(f"{path}location", bone.location)
-        turned[i] = rotation(path, bone)
+    keyed = {path for path, _ in values}
+    for i, name in enumerate(rig.names):
+        bone, path = armature.pose.bones[name], f'pose.bones["{bpy.utils.escape_identifier(name)}"].'
+        if f"{path}location" in keyed:
+            location[i] = channel(f"{path}location", bone.location)
+        if path + rot.attribute(bone.rotation_mode) in keyed:
+            turned[i] = rotation(path, bone)
     rotations, heads = forward(rig, wanted, location, turned)
-    rotations = {i: np.broadcast_to(rotations[i], (count, 4)) for i in wanted}
-    heads = {i: np.broadcast_to(heads[i], (count, 3)) for i in wanted}
+    turns, places = np.empty((count, len(wanted), 4)), np.empty((count, len(wanted), 3))
+    for n, i in enumerate(wanted):
+        turns[:, n], places[:, n] = rotations[i], heads[i]
 
-    if any((path, i) in values for path in _OBJECT_PATHS for i in range(4)):
-        at = channel("location", armature.location) + np.array(armature.delta_location)
-        axes = rotation("", armature)
-        scale = channel("scale", armature.scale)[:, :1]
-    else:
-        at, axes, scale = rig.position, rig.orientation, rig.scale
-    return Motion(
-        rig,
-        tuple(wanted),
-        frames,
-        np.stack([rot.multiply(axes, rotations[i]) for i in wanted], axis=1),
-        np.stack([at + rot.rotate(axes, scale * heads[i]) for i in wanted], axis=1),
-    )
+    at, axes, scale = rig.position, rig.orientation, rig.scale
+    if keyed & set(_OBJECT_PATHS):
+        at = (channel("location", armature.location) + np.array(armature.delta_location))[:, None]
+        axes = rotation("", armature)[:, None]
+        scale = channel("scale", armature.scale)[:, None, :1]
+    return Motion(rig, tuple(wanted), frames, rot.multiply(axes, turns), at + rot.rotate(axes, scale * places))
 
 
 _OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle", "scale")

@@ -123,7 +123,7 @@ def forward(
             inverse = rot.conjugate(rig.rest[parent])
             axes = rot.multiply(turned[parent], rot.multiply(inverse, rest))
             at = moved[parent] + rot.rotate(turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent]))
-        if not rig.connected[i]:
+        if not rig.connected[i] and np.any(location[i]):
             # otherwise Blender moves along the parent's axes
             along = axes if rig.local_location[i] else turned.get(parent, rot.IDENTITY)
             at = at + rot.rotate(along, location[i])

@@ -115,13 +115,11 @@ def transfer(
     own = {bone: rot.matrix_to_quaternion(matrix) for bone, matrix in rest_axes(target, target_chains).items()}
 
     joints = {bone: source.head(chain[0]) for bone, chain in source_chains.items() if bone != "root"}
-    aligned = rot.IDENTITY
-    origin = np.zeros(3)
     if options.at_target:
         aligned = rot.multiply(target.orientation, rot.conjugate(source.rig.orientation))
         origin = target.position - rot.rotate(aligned, source.rig.position)
         axes = {bone: rot.multiply(aligned, turned) for bone, turned in axes.items()}
-    joints = {bone: rot.rotate(aligned, at) + origin for bone, at in joints.items()}
+        joints = {bone: rot.rotate(aligned, at) + origin for bone, at in joints.items()}
     if options.on_floor and (soles := _soles(joints, axes, source.rig, source_chains)):
         lowest = np.percentile(np.min(soles, axis=0), _LOWEST) * _UP
         joints = {bone: at - lowest for bone, at in joints.items()}
@@ -134,19 +132,17 @@ def transfer(
             joints[foot] = joints[foot] + missing * rot.rotate(axes[foot][:, -1], _UP_OF_FOOT)
 
     base = np.broadcast_to(np.concatenate([target.position, target.orientation]), (len(source.frames), 7))
-    heading = _heading(axes["hips"])
     ground = middle * [1.0, 1, 0]
-    if options.root_motion == "OBJECT":
-        facing = _heading(rot.multiply(target.orientation, own["hips"])[None])[0]
-        base = np.concatenate([ground, rot.multiply(rot.turn(_UP, heading - facing), target.orientation)], axis=1)
-        base[:, :3] -= rot.rotate(base[:, 3:], _standing(target, target_chains))
-
     wanted = _distribute(axes, own, driven, target, source_chains, options)
-    if "root" in driven:
-        facing = _heading(rot.multiply(target.orientation, own["hips"])[None])[0]
-        root = driven["root"][0]
-        upright = rot.multiply(target.orientation, target.rest[root])
-        wanted[root] = rot.multiply(rot.turn(_UP, heading - facing), upright)
+    if options.root_motion != "HIPS":
+        standing = rot.multiply(target.orientation, own["hips"])[None]
+        turn = rot.turn(_UP, _heading(axes["hips"]) - _heading(standing)[0])
+        if options.root_motion == "OBJECT":
+            base = np.concatenate([ground, rot.multiply(turn, target.orientation)], axis=1)
+            base[:, :3] -= rot.rotate(base[:, 3:], _standing(target, target_chains))
+        elif "root" in driven:
+            root = driven["root"][0]
+            wanted[root] = rot.multiply(turn, rot.multiply(target.orientation, target.rest[root]))
     rotations = np.empty((len(source.frames), len(controls.bones), 4))
     for n, bone in enumerate(controls.bones):
         turned = wanted[bone]
@@ -276,22 +272,18 @@ def _twisted(
     kind, side = body.kind(bone), body.side(bone)
     limb = kind.removesuffix("_twist")
     whole = ends[f"{limb}{side}"]
-    places = _places(bone, limb, chain, driven, target)
-    if limb in ("upper_arm", "thigh"):
-        trunk = "spine" if limb == "upper_arm" and "spine" in ends and "spine" in own else "hips"
-        rest = rot.multiply(rot.conjugate(own[trunk]), own[f"{limb}{side}"])
-        turned = rot.multiply(rot.conjugate(rest), rot.conjugate(ends[trunk]), whole)
-        shares = [share * (place - 1) for place in places]
+    upper = limb in ("upper_arm", "thigh")
+    shares = [share * (place - upper) for place in _places(bone, limb, chain, driven, target)]
+    if upper:
+        other = "spine" if limb == "upper_arm" and "spine" in ends and "spine" in own else "hips"
     else:
-        end = ("hand" if limb == "forearm" else "foot") + side
-        if end not in ends or end not in own:
-            return [whole] * len(chain)
-        rest = rot.multiply(rot.conjugate(own[end]), own[f"{limb}{side}"])
-        turned = rot.multiply(rot.conjugate(whole), ends[end], rest)
-        shares = [share * place for place in places]
-    if not any(shares):
+        other = ("hand" if limb == "forearm" else "foot") + side
+    if not any(shares) or other not in ends or other not in own:
         return [whole] * len(chain)
-    angle = rot.twist(turned, axis=1)
+    # how the two are turned against each other, apart from how they are at rest, in the limb's axes
+    rest = rot.multiply(rot.conjugate(own[other]), own[f"{limb}{side}"])
+    turned = rot.multiply(rot.conjugate(whole), ends[other], rest)
+    angle = rot.twist(rot.conjugate(turned) if upper else turned, axis=1)
     return [rot.multiply(whole, rot.turn(np.array([0, 1.0, 0]), part * angle)) for part in shares]
 
 
