@@ -18,7 +18,7 @@ from .smooth import convolve, gaussian_kernel
 
 _UP = np.array([0, 0, 1.0])
 _SOLE_AHEAD = np.array([0, 0, 1.0])  # in a foot's axes
-_NEAR_FLOOR = 0.10  # m, a level sole this near to the floor stands on it; farther, on something else
+_ON_FLOOR = (-0.5, 0.1)  # m over the floor: soles that stand there stand on it; higher ones do on something else
 _HASTE = 1.0  # m/s, that coming and going may add to a foot's speed
 _HASTE_TURNING = 6.0  # rad/s, the same of its turning
 _ROOT_TIME = 0.15  # s, over which the root follows the feet
@@ -131,9 +131,16 @@ def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
 def _lift(legs: Sequence[Leg], contacts: np.ndarray, settings: Settings) -> np.ndarray:
     """(3,) m from where the feet stand, on the whole, to the floor; nothing where they stand on something else."""
     ground = np.concatenate([leg.ankle[down, 2] - leg.height for leg, down in zip(legs, contacts.T, strict=True)])
-    if settings.floor is None or not len(ground) or abs(np.median(ground) - settings.floor) > _NEAR_FLOOR:
+    if not len(ground):
         return np.zeros(3)
-    return settings.strength * (settings.floor - np.median(ground)) * _UP
+    height = float(np.median(ground))
+    return settings.strength * (_surface(height, settings) - height) * _UP
+
+
+def _surface(height: float, settings: Settings) -> float:
+    """What soles at a height stand on, m: the floor if it is near, or else something of that height."""
+    on_floor = settings.floor is not None and _ON_FLOOR[0] < height - settings.floor < _ON_FLOOR[1]
+    return settings.floor if on_floor else height
 
 
 def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple[np.ndarray, ...]:
@@ -143,10 +150,7 @@ def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple
     ahead = rot.rotate(leg.foot, _SOLE_AHEAD)
     for start, end in runs(down):
         place[start:end] = np.median(leg.ankle[start:end], axis=0)
-        ground = place[start, 2] - leg.height
-        if settings.floor is not None and abs(ground - settings.floor) < _NEAR_FLOOR:
-            ground = settings.floor
-        place[start:end, 2] = ground + leg.height
+        place[start:end, 2] = _surface(place[start, 2] - leg.height, settings) + leg.height
         level[start:end] = _level(ahead[start:end].mean(0))
     way = settings.strength * _limited(place - leg.ankle, settings.reach_limit)
     turned = [settings.strength * _limited(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)

@@ -85,7 +85,7 @@ class VP3D_PG_clean(bpy.types.PropertyGroup):
     )
     bound_angle: FloatProperty(
         name="Rotations",
-        description="Largest error of a bone's rotation with few keys; a fifth of it where the bone carries a "
+        description="Largest error of a bone's rotation with few keys; an eighth of it where the bone carries a "
         "standing foot",
         default=0.00872664626,  # half a degree
         min=0.0001,

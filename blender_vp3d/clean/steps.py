@@ -34,7 +34,7 @@ PARTS = {
 
 _CONFIDENCE = '["confidence"]'
 _CONFIDENCE_BOUND = 0.02
-_STANDING = 0.2  # of a bound is used by bones that carry a standing foot
+_STANDING = 0.12  # of a bound is used by bones that carry a standing foot
 _INSIDE = 0.98  # of a bound is used: Blender's curves are float32
 
 

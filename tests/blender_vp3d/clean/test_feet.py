@@ -140,7 +140,7 @@ def test_feet_lie_level_and_point_one_way():
         np.testing.assert_allclose(ahead, np.broadcast_to(ahead[0], ahead.shape), atol=1e-6)
 
 
-@pytest.mark.parametrize("height", [-0.08, 0.05])
+@pytest.mark.parametrize("height", [-0.3, -0.08, 0.05])
 def test_a_motion_over_or_under_the_floor_comes_to_it_as_a_whole(height):
     made = legs()
     root, after = locked([raised(leg, height) for leg in made])
