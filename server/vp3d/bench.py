@@ -28,12 +28,14 @@ class Run:
     """One measured capture.
 
     Attributes:
+        detector: the one that ran.
         frames: how many it processed.
         seconds: wall time of the whole capture, without imports and without opening the detector.
         stages: wall time (s) by stage.
         peak_bytes: largest resident memory of the process.
     """
 
+    detector: str
     frames: int
     seconds: float
     stages: dict[str, float]
@@ -45,7 +47,6 @@ class Benchmark:
     """A clip measured once, and repeated `loops` times if that is more than 1."""
 
     info: VideoInfo
-    detector: str
     detail: str
     loops: int
     runs: tuple[Run, ...]
@@ -60,7 +61,7 @@ class Benchmark:
                 Column(f"{title}, {run.frames} frames", justify="right")
                 for title, run in zip(titles, self.runs, strict=True)
             ),
-            title=f"{clip}, {self.detector}, detail {self.detail}, {os.cpu_count()} CPU cores",
+            title=f"{clip}, {self.runs[0].detector}, detail {self.detail}, {os.cpu_count()} CPU cores",
         )
         for stage in self.runs[0].stages:
             table.add_row(stage, *(_speed(run.frames, run.stages.get(stage, 0)) for run in self.runs))
@@ -94,7 +95,7 @@ def bench(video: Path, detail: str = "normal", detector: str = "auto", loops: in
             looped = Path(folder) / f"looped{video.suffix}"
             loop_video(video, looped, loops)
             runs.append(_measured(looped, options, Path(folder) / "looped"))
-    return Benchmark(info, detector, detail, loops, tuple(runs))
+    return Benchmark(info, detail, loops, tuple(runs))
 
 
 def loop_video(video: Path, out: Path, times: int) -> None:
@@ -156,7 +157,7 @@ def _capture(video: Path, options: dict[str, str]) -> Run:
     take = pipeline.capture(video, pipeline.Options(**options))
     seconds = time.perf_counter() - begin
     stages = {name: timing["seconds"] for name, timing in take.report["timings"].items()}
-    return Run(len(take.frames), seconds, stages, peak_memory())
+    return Run(take.report["detector"]["name"], len(take.frames), seconds, stages, peak_memory())
 
 
 def peak_memory() -> int:

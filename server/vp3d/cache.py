@@ -102,7 +102,7 @@ def entry(stage: str, code: tuple[str, ...], **inputs: object) -> Entry:
 
 
 def _prune(folder: Path) -> None:
-    stats = sorted(((file.stat(), file) for file in folder.glob("*.npz")), key=lambda pair: pair[0].st_mtime)
+    stats = sorted(((file.stat(), file) for file in folder.iterdir()), key=lambda pair: pair[0].st_mtime)
     excess = sum(stat.st_size for stat, _ in stats) - SIZE_LIMIT
     for stat, file in stats:
         if excess <= 0:

@@ -31,8 +31,8 @@ train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 
-console = Console(highlight=False)
-errors = Console(stderr=True)
+console = Console(highlight=False, markup=False)  # brackets are part of many file names
+errors = Console(stderr=True, highlight=False, markup=False)
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]
 TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
@@ -309,12 +309,8 @@ def main() -> None:
     try:
         app()
     except (UserError, takes.TakeError) as error:
-        errors.print(f"vp3d: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        errors.print(f"vp3d: {error}", style="red", soft_wrap=True)
         sys.exit(1)
     except Cancelled:
         errors.print("Stopped. What is finished is kept: the same command goes on from there.")
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,6 +21,7 @@ from vp3d import __version__
 from vp3d.common import protocol
 from vp3d.common.take import TakeError
 from vp3d.errors import Cancelled, UserError
+from vp3d.files import check_output
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +168,7 @@ def _capture(start: dict, progress: Callable[[str, int, int], None]) -> dict:
     from vp3d import pipeline  # torch and OpenVINO take seconds, and `hello` must not wait for them
     from vp3d.common import take as takes
 
+    check_output(Path(start["take"]), Path(start["video"]))
     take = pipeline.capture(Path(start["video"]), pipeline.Options.from_message(start["options"]), progress)
     takes.save(take, start["take"])
     return {
