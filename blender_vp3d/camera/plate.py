@@ -19,7 +19,11 @@ def load_plate(take: Take, take_path: Path, frame_start: int) -> tuple[bpy.types
         return None, [f"{name} was not found, so the camera has no background: put the video beside the take."]
     try:
         clip = bpy.data.movieclips.load(str(source), check_existing=True)
-    except RuntimeError:
+    except RuntimeError:  # no permission
+        clip = None
+    if clip is None or not clip.frame_duration:
+        if clip and not clip.users:
+            bpy.data.movieclips.remove(clip)
         return None, [f"{name} cannot be read by Blender, so the camera has no background."]
     clip.frame_start = frame_start
     return clip, []

@@ -157,6 +157,14 @@ def test_a_missing_video_leaves_the_camera_without_background():
     assert not applied.camera.data.background_images
 
 
+def test_a_video_that_blender_cannot_read_is_said(tmp_path):
+    path = tmp_path / "odd.mp4"
+    path.write_text("no video")
+    applied = apply_take(bpy.context, plate_take(path), "/nowhere/shot.vp3d")
+    assert applied.warnings == ("odd.mp4 cannot be read by Blender, so the camera has no background.",)
+    assert not applied.camera.data.background_images and not bpy.data.movieclips
+
+
 def test_a_video_of_another_size_is_said(images):
     take = plate_take(images)
     take.video["width"] = 128
