@@ -95,6 +95,8 @@ class Options:
 
 @dataclass
 class _Timing:
+    """Wall time (s) of a stage, the frames worked on in that time, and whether all of them came from the cache."""
+
     seconds: float = 0.0
     frames: int = 0
     cached: bool = False
@@ -111,7 +113,7 @@ class _Stages:
         arrays, cached = entry.get(compute)
         timing = self.timings.setdefault(name, _Timing(cached=True))
         timing.seconds += time.perf_counter() - start
-        timing.frames += frames
+        timing.frames += 0 if cached else frames
         timing.cached &= cached
         return arrays
 

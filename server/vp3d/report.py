@@ -150,14 +150,14 @@ def _figures(take: Take) -> str:
     residual = _median(np.array(residuals))
     timings = take.report.get("timings", {})
     spent = sum(stage.get("seconds", 0) for stage in timings.values())
-    cached = any(stage.get("cached") for stage in timings.values())
+    resumed = any(stage.get("frames", 0) < len(take.frames) for stage in timings.values())
     found = take.report.get("people_found", len(take.person_ids))
     figures = [
         (f"{len(take.person_ids)} of {found}", "people captured"),
         (str(len(take.frames)), f"frames, {_seconds(take):.1f} s of video"),
         (_number(residual, "{:.1f}", "px"), "median distance of 3D from the plate"),
     ]
-    if spent and not cached:
+    if spent and not resumed:
         figures.append((f"{len(take.frames) / spent:.1f}", "frames per second, all stages"))
     return '<div class="figures">' + "".join(
         f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in figures

@@ -86,9 +86,10 @@ def test_a_cancelled_detection_goes_on_from_its_last_chunk(clip: Path, monkeypat
     with pytest.raises(Cancelled):
         pipeline.capture(clip, options, cancel_at(25))
     seen = []
-    pipeline.capture(clip, options, lambda stage, done, total: seen.append(done) if stage == "detect" else None)
+    again = pipeline.capture(clip, options, lambda stage, done, total: seen.append(done) if stage == "detect" else None)
     assert not {1, 5, 11, 15} & set(seen), "the first two chunks came from the cache"
     assert {21, 25, 30} & set(seen)
+    assert again.report["timings"]["detect"]["frames"] == 10
 
 
 def test_nobody_in_the_video(tmp_path: Path) -> None:
