@@ -130,7 +130,7 @@ def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup
         column.prop(settings, "numbers")
     column.prop(settings, "lens")
     part = column.column(align=True)
-    for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov_deg",), "px": ("focal_px",)}.get(settings.lens, ()):
+    for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov",), "px": ("focal_px",)}.get(settings.lens, ()):
         part.prop(settings, name)
     column.row().prop(settings, "detail", expand=True)
 

@@ -1,5 +1,6 @@
 """What the user sets for a capture (kept with the scene) and the list of people found (kept with the session)."""
 
+import math
 from pathlib import Path
 
 import bpy
@@ -27,7 +28,7 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
     )
     last: IntProperty(name="Last", description="Last frame of the video to capture", default=250, min=1)
     every: IntProperty(
-        name="Every",
+        name="Frame Step",
         description="Use every n-th frame; the motion in between is interpolated by the curves",
         default=1,
         min=1,
@@ -49,14 +50,19 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         name="Lens",
         description="What is known of the lens of the camera that filmed the video",
         items=(
-            ("auto", "Automatic", "Read the focal length from the video's metadata, or else solve for it"),
+            ("auto", "Automatic", "Read the focal length from the video's metadata, or else assume an ordinary lens"),
             ("mm", "Focal Length", "Focal length and sensor width in millimetres"),
             ("fov", "Field of View", "Horizontal angle of view"),
             ("px", "Pixels", "Focal length in pixels of the video, from a calibration"),
         ),
     )
     focal_mm: FloatProperty(
-        name="Focal Length", description="Focal length in millimetres", default=35.0, min=1.0, soft_max=300.0
+        name="Focal Length",
+        description="Focal length in millimetres",
+        default=35.0,
+        min=1.0,
+        soft_max=300.0,
+        subtype="DISTANCE_CAMERA",
     )
     sensor_mm: FloatProperty(
         name="Sensor Width",
@@ -64,9 +70,15 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         default=36.0,
         min=1.0,
         soft_max=100.0,
+        subtype="DISTANCE_CAMERA",
     )
-    fov_deg: FloatProperty(
-        name="Angle", description="Horizontal angle of view in degrees", default=60.0, min=5.0, max=170.0
+    fov: FloatProperty(
+        name="Angle",
+        description="Horizontal angle of view",
+        default=math.radians(60),
+        min=math.radians(5),
+        max=math.radians(170),
+        subtype="ANGLE",
     )
     focal_px: FloatProperty(
         name="Focal Length",
@@ -74,6 +86,7 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         default=1500.0,
         min=1.0,
         soft_max=10000.0,
+        subtype="PIXEL",
     )
     detail: EnumProperty(
         name="Detail",
@@ -113,7 +126,7 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
             "focal_px": self.focal_px if self.lens == "px" else None,
             "focal_mm": self.focal_mm if by_mm else None,
             "sensor_mm": self.sensor_mm if by_mm else None,
-            "fov_deg": self.fov_deg if self.lens == "fov" else None,
+            "fov_deg": math.degrees(self.fov) if self.lens == "fov" else None,
         }
 
 

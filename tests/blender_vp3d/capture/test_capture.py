@@ -105,6 +105,11 @@ def test_only_the_chosen_lens_is_sent(lens, known):
     assert sent == known
 
 
+def test_the_server_gets_the_angle_in_degrees():
+    bpy.context.scene.vp3d.lens = "fov"
+    assert bpy.context.scene.vp3d.options()["fov_deg"] == pytest.approx(60)
+
+
 def test_numbers_of_people():
     settings = bpy.context.scene.vp3d
     settings.people, settings.numbers = "numbers", " 1, 3"
