@@ -17,6 +17,7 @@ class VP3D_UL_retarget_pairs(bpy.types.UIList):
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flag=0) -> None:
         """Draw one pair."""
+        layout.use_property_split = False
         row = layout.row(align=True)
         row.prop(item, "use", text="")
         row.label(text=item.source.name if item.source else "…", icon="ARMATURE_DATA")
@@ -28,6 +29,7 @@ class VP3D_UL_mapping(bpy.types.UIList):
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flag=0) -> None:
         """Draw one bone."""
+        layout.use_property_split = False
         armature = context.scene.vp3d_retarget.mapped_armature
         split = layout.split(factor=0.4)
         split.label(text=body.LABELS[item.bone])
@@ -146,8 +148,8 @@ class VP3D_PT_retarget_mapping(_Sidebar, bpy.types.Panel):
             layout.prop(active, "bone")
             if settings.side == "target":
                 layout.row().prop(active, "offset")
+        layout.operator("vp3d.recognise_rig", icon="VIEWZOOM")
         row = layout.row(align=True)
-        row.operator("vp3d.recognise_rig", icon="VIEWZOOM")
         row.operator("vp3d.load_mapping", text="Load…", icon="FILE_FOLDER")
         row.operator("vp3d.save_mapping", text="Save…", icon="FILE_TICK")
 

@@ -191,7 +191,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
         description="Raise or lower the motion so that its lowest steps are on the floor",
     )
     use_rest_frame: BoolProperty(
-        name="Source Stands at Frame",
+        name="Stands at Frame",
         description="Take the source's pose at a frame for its rest pose, where that is no standing person",
     )
     rest_frame: IntProperty(
