@@ -7,12 +7,11 @@ follow from a tridiagonal system; keys are added where the curve misses by too m
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 _KEEP_SLOPE = 1e-2  # weight of the signal's own slope, against a sample's: decides where there are no samples between
-_NEARBY = 4  # keys to each side are fitted anew when one between them goes
+_WORTH_TRYING = 3.0  # times the bound: a key that costs less when it goes may cost nothing once slopes adapt
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class Curve:
         return both[0], both[1]
 
 
-Error = Callable[[np.ndarray, slice], np.ndarray]
-"""How far values (n, C) are from a signal's samples in a slice of its time, (n,)."""
+Error = Callable[[np.ndarray], np.ndarray]
+"""How far values (T, C) are from a signal's samples, (T,)."""
 
 
 def reduce(times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> Curve:
@@ -65,8 +64,7 @@ def reduce(times: np.ndarray, values: np.ndarray, error: Error, limit: float) ->
         limit: largest error allowed at any of `times`.
     """
     keys = _filled(np.unique([0, len(times) - 1]), times, values, error, limit)
-    keys = _filled(_thinned(keys, times, values, error, limit), times, values, error, limit)
-    return _curve(keys, times, values)
+    return _curve(_thinned(keys, times, values, error, limit), times, values)
 
 
 def _curve(keys: np.ndarray, times: np.ndarray, values: np.ndarray) -> Curve:
@@ -74,31 +72,35 @@ def _curve(keys: np.ndarray, times: np.ndarray, values: np.ndarray) -> Curve:
 
 
 def _filled(keys: np.ndarray, times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> np.ndarray:
-    """Keys, and more where the curve misses by too much: at the worst samples of the worst segments around."""
+    """Keys, and more where the curve misses by too much: at the worst sample of every such segment."""
     while True:
-        missed = error(_curve(keys, times, values)(times), slice(0, len(times)))
+        missed = error(_curve(keys, times, values)(times))
         missed[keys] = 0
-        worst = np.array([a + int(np.argmax(missed[a:b])) for a, b in pairwise(keys)], int)
-        size = np.pad(missed[worst], 1)
-        new = worst[(size[1:-1] > limit) & (size[1:-1] >= size[:-2]) & (size[1:-1] >= size[2:])]
-        if not len(new):
+        if len(keys) < 2 or missed.max() <= limit:
             return keys
-        keys = np.unique([*keys, *new])
+        most = np.repeat(np.maximum.reduceat(missed, keys[:-1]), np.diff(np.append(keys[:-1], len(times))))
+        keys = np.union1d(keys, np.flatnonzero((missed > limit) & (missed == most)))
 
 
 def _thinned(keys: np.ndarray, times: np.ndarray, values: np.ndarray, error: Error, limit: float) -> np.ndarray:
-    """Keys without those that the curve, near them, does without: slopes hardly depend on keys farther away."""
-    kept, i = keys.tolist(), 1
-    while i < len(kept) - 1:
-        low = max(0, i - _NEARBY)
-        near = [key for key in kept[low : i + _NEARBY + 1] if key != kept[i]]
-        part = slice(near[0], near[-1] + 1)
-        curve = _curve(np.array(near) - near[0], times[part], values[part])
-        if error(curve(times[part]), part).max() <= limit:
-            del kept[i]
-        else:
-            i += 1
-    return np.array(kept)
+    """Keys without those that the curve does without, filled up again where it turns out that it does not.
+
+    What it costs to lose a key is first judged with the slopes of the others as they are; these then adapt.
+    """
+    while len(keys) > 2:
+        curve, cost = _curve(keys, times, values), np.full(len(keys), np.inf)
+        for parity in (1, 2):
+            gone = np.zeros(len(keys), bool)
+            gone[parity:-1:2] = True
+            rest = Curve(keys[~gone], curve.times[~gone], curve.values[~gone], curve.slopes[~gone])
+            worst = np.maximum.reduceat(error(rest(times)), rest.keys[:-1])
+            cost[gone] = worst[np.searchsorted(rest.keys, keys[gone]) - 1]
+        least = (cost[1:-1] <= cost[:-2]) & (cost[1:-1] < cost[2:]) & (cost[1:-1] <= _WORTH_TRYING * limit)
+        fewer = _filled(np.delete(keys, 1 + np.flatnonzero(least)), times, values, error, limit)
+        if len(fewer) >= len(keys):
+            break
+        keys = fewer
+    return keys
 
 
 def _slopes(times: np.ndarray, values: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -115,18 +117,29 @@ def _slopes(times: np.ndarray, values: np.ndarray, keys: np.ndarray) -> np.ndarr
     diagonal = np.full((len(keys), 1), _KEEP_SLOPE)
     diagonal[:-1] += sums(m0 * m0)
     diagonal[1:] += sums(m1 * m1)
-    beside = sums(m0 * m1)
     right = _KEEP_SLOPE * np.gradient(values, times, axis=0)[keys]
     right[:-1] += sums(m0 * rest)
     right[1:] += sums(m1 * rest)
-    for k in range(len(keys) - 1):
-        factor = beside[k] / diagonal[k]
-        diagonal[k + 1] -= factor * beside[k]
-        right[k + 1] -= factor * right[k]
-    right[-1] /= diagonal[-1]
-    for k in range(len(keys) - 2, -1, -1):
-        right[k] = (right[k] - beside[k] * right[k + 1]) / diagonal[k]
-    return right
+    return _tridiagonal(sums(m0 * m1), diagonal, right)
+
+
+def _tridiagonal(beside: np.ndarray, diagonal: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(K, C) solution of a symmetric system, diagonal (K, 1), beside it (K - 1, 1), by parallel cyclic reduction: every
+    row gets rid of its neighbours, then of those that these had, twice as far away each time."""
+    below, above = np.pad(beside, ((1, 0), (0, 0))), np.pad(beside, ((0, 1), (0, 0)))
+    step = 1
+    while step < len(right):
+
+        def shifted(rows: np.ndarray, by: int, fill: float = 0.0) -> np.ndarray:
+            beyond = np.full((abs(by), rows.shape[1]), fill)
+            return np.concatenate([beyond, rows[:-by]] if by > 0 else [rows[-by:], beyond])
+
+        low, high = -below / shifted(diagonal, step, 1.0), -above / shifted(diagonal, -step, 1.0)
+        diagonal = diagonal + low * shifted(above, step) + high * shifted(below, -step)
+        right = right + low * shifted(right, step) + high * shifted(right, -step)
+        below, above = low * shifted(below, step), high * shifted(above, -step)
+        step *= 2
+    return right / diagonal
 
 
 def _basis(knots: np.ndarray, place: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, ...]:

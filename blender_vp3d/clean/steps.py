@@ -1,6 +1,6 @@
 """What cleaning does to an armature's action: smooth, hold the feet, reduce the keys; always from the raw one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
@@ -248,7 +248,7 @@ def _reduce(armature: bpy.types.Object, bones: Bones, over: Span, plan: Plan) ->
         miss = partial(_error, one, scale if one.bone else 1000.0)
         allowed = _INSIDE * bound * strict.get(one.bone, np.ones(len(values)))
         fitted = [
-            reduce(over.frames[p], values[p], partial(_relative, miss, values[p], allowed[p]), 1.0)
+            reduce(over.frames[p], values[p], lambda new, p=p: miss(values[p], new) / allowed[p], 1.0)
             for p in over.pieces()
         ]
         tracks.write_curves(armature, one.path, one.group, fitted)
@@ -260,23 +260,17 @@ def _reduce(armature: bpy.types.Object, bones: Bones, over: Span, plan: Plan) ->
 
 
 def _strict(armature: bpy.types.Object, bones: Bones, over: Span) -> dict[str, np.ndarray]:
-    """Bone → (T,) share of the bound that it may use: little where it carries a foot that stands, which would slide."""
+    """Bone ("" is the object) → (T,) share of the bound that it may use: little where it carries a standing foot, which
+    would slide."""
     contacts = contact_keys.read(armature, over.frames)
     if contacts is None:
         return {}
     standing = {side: np.where(down, _STANDING, 1.0) for side, down in zip(SIDES, contacts.T, strict=True)}
-    found = {}
-    for bone in BONES:
-        share = standing[body.side(bone)] if body.side(bone) else np.minimum(*standing.values())
-        found |= dict.fromkeys(bones.get(bone, ()), share)
+    either = np.minimum(*standing.values())
+    found = {"": either}
+    for bone in ("root", *BONES):
+        found |= dict.fromkeys(bones.get(bone, ()), standing.get(body.side(bone), either))
     return found
-
-
-def _relative(
-    miss: Callable[[np.ndarray, np.ndarray], np.ndarray], values: np.ndarray, allowed: np.ndarray,
-    fitted: np.ndarray, part: slice,
-) -> np.ndarray:  # fmt: skip
-    return miss(values[part], fitted) / allowed[part]
 
 
 def _error(one: Track, size: float, values: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -291,14 +285,10 @@ def _reduce_confidence(armature: bpy.types.Object, over: Span) -> None:
     """Its keys, one a frame, would stand in the way of the others in the dope sheet."""
     for curve in animation.curves_of(armature):
         if curve.data_path == _CONFIDENCE and len(curve.keyframe_points) > 2:
-            values, bound = sample(curve, over.frames)[:, None], np.full(len(over.frames), _CONFIDENCE_BOUND)
+            values = sample(curve, over.frames)[:, None]
             fitted = [
-                reduce(over.frames[p], values[p], partial(_relative, _apart, values[p], bound[p]), 1.0)
+                reduce(over.frames[p], values[p], lambda new, p=p: np.abs(new - values[p])[:, 0], _CONFIDENCE_BOUND)
                 for p in over.pieces()
             ]
             tracks.write_curves(armature, _CONFIDENCE, "Capture", fitted)
             return
-
-
-def _apart(values: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(other - values)[:, 0]

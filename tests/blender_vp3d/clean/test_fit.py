@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from blender_vp3d.clean.fit import reduce
+from blender_vp3d.clean.fit import _tridiagonal, reduce
 
 TIMES = np.arange(1.0, 301.0)
 
 
 def within(values):
-    return lambda fitted, part: np.linalg.norm(fitted - values[part], axis=-1)
+    return lambda fitted: np.linalg.norm(fitted - values, axis=-1)
 
 
 def test_a_cubic_needs_two_keys():
@@ -62,3 +62,12 @@ def test_handles_are_bezier_handles_of_the_same_curve():
         bernstein = np.array([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u * u * (1 - u), u**3])
         time, value = bernstein @ points
         assert curve(np.array([time]))[0, 0] == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 33])
+def test_tridiagonal_systems_are_solved(count):
+    rng = np.random.default_rng(count)
+    beside, diagonal = rng.uniform(-1, 1, (count - 1, 1)), rng.uniform(2.5, 3, (count, 1))
+    right = rng.normal(size=(count, 4))
+    matrix = np.diag(diagonal[:, 0]) + np.diag(beside[:, 0], 1) + np.diag(beside[:, 0], -1)
+    np.testing.assert_allclose(matrix @ _tridiagonal(beside, diagonal, right), right, atol=1e-12)
