@@ -34,7 +34,6 @@ class Job:
         remaining_s: seconds left in the stage, None while unknown.
         message: one sentence saying why it failed; `hint` says what to do, `details` is for a report.
         summary: what was found, as the protocol's `result.summary`; empty until DONE.
-        preview: latest preview picture, empty while there is none.
     """
 
     video: Path
@@ -51,7 +50,6 @@ class Job:
     hint: str = ""
     details: str = ""
     summary: dict = field(default_factory=dict)
-    preview: str = ""
 
     @property
     def active(self) -> bool:
@@ -72,8 +70,6 @@ class Job:
                 self.stage, self.done, self.total = message["stage"], message["done"], message["total"]
                 self.fps = _number(message.get("fps"))
                 self.remaining_s = _number(message.get("remaining_s"))
-            case "preview":
-                self.preview = message["path"]
             case "result":
                 self.take = Path(message["take"])
                 self.summary = message["summary"]

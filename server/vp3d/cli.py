@@ -97,7 +97,7 @@ def capture(
     start: Annotated[int, typer.Option(help="First frame, from 0.")] = 0,
     end: Annotated[int | None, typer.Option(help="Frame after the last. [default: the whole video]")] = None,
     every: Annotated[int, typer.Option(help="Use every n-th frame.")] = 1,
-    fps: Annotated[float | None, typer.Option(help="Frames per second of an image sequence. [default: 24]")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second. [default: the video's; images: 24]")] = None,
     detector: Annotated[str, typer.Option(help="auto, bottom-up (many people) or mediapipe (one).")] = "auto",
     detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",

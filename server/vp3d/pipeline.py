@@ -37,7 +37,7 @@ class Options:
         start: first frame of the video, from 0.
         end: frame after the last, or None for the whole video.
         every: use every n-th frame.
-        fps: frames per second, where an image sequence was not shot at 24.
+        fps: frames per second, where the file does not say it rightly; None for what it says, images 24.
         detector: "auto", "bottom-up" or "mediapipe".
         detail: "fast", "normal" or "fine": the size at which the detector looks.
         device: "auto", "cpu", "cuda" or "mps".
@@ -151,7 +151,11 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     choose_device(options.device)
     lifter = lift.load_lifter(options.lifter, options.device)
     stages = _Stages()
-    source = {"video": cache.file_stamp(*media.files(video)), "range": [wanted.start, wanted.stop, wanted.step]}
+    source = {
+        "video": cache.file_stamp(*media.files(video)),
+        "range": [wanted.start, wanted.stop, wanted.step],
+        "fps": str(info.fps),
+    }
 
     detector_about, frames, people = _detect(video, wanted, options, source, stages, progress)
     fps = float(info.fps) / options.every
@@ -250,7 +254,8 @@ def _detect(
     The video is opened once, at the first chunk that is not saved: to seek costs up to a whole group of pictures.
     """
     detector = detect.open_detector(options.detector, options.detail, options.device)
-    key = {"detector": detector.name, "detail": options.detail}
+    weights = models.require(detect.WEIGHTS[detector.name])
+    key = {"detector": detector.name, "detail": options.detail, "weights": cache.file_stamp(weights)}
     frames: list[int] = []
     people: list[People] = []
     stream: Iterator[media.Frame] = iter(())

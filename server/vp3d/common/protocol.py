@@ -27,7 +27,6 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "shutdown": {},
     # server → add-on
     "progress": {"job": str, "stage": str, "done": int, "total": int},
-    "preview": {"job": str, "path": str},
     "result": {"job": str, "take": str, "summary": dict},
     "error": {"job": str, "message": str, "hint": str, "details": str, "cancelled": bool},
 }

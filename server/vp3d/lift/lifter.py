@@ -9,6 +9,7 @@ from scipy.interpolate import Akima1DInterpolator
 
 from vp3d import models
 from vp3d.common.skeletons import BODY_21, SKELETONS
+from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.lift.checkpoint import Checkpoint, load
 from vp3d.lift.conventions import CONVENTIONS
@@ -214,6 +215,4 @@ def load_lifter(path_or_name: str | Path | None = None, device: str = "auto") ->
             f"There are no lifter weights {path}.",
             f"Name a file, or one of: {', '.join(row.name for row in models.MODELS.values() if row.stage == 'lift')}.",
         )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Lifter(load(path), path.stem, device)
+    return Lifter(load(path), path.stem, choose_device(device))
