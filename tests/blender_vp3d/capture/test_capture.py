@@ -158,7 +158,6 @@ def test_capture_and_its_result(clip, home, monkeypatch):
     assert job.take.parent == home / "takes"
     assert job.take.name.startswith("my dance ä-")
     assert bpy.context.window_manager.vp3d.take == str(job.take)
-    assert running.session.longest_tick < 0.05
 
 
 def test_the_result_survives_a_file_load(clip, monkeypatch):

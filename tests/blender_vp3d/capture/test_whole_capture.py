@@ -7,7 +7,6 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
 import blender_vp3d  # noqa: E402
 from blender_vp3d import preferences  # noqa: E402
-from blender_vp3d.capture import running  # noqa: E402
 
 
 def test_video_to_armature(tmp_path, monkeypatch, repository):
@@ -23,7 +22,6 @@ def test_video_to_armature(tmp_path, monkeypatch, repository):
         people = bpy.context.window_manager.vp3d.people
         assert [(row.number, row.frames) for row in people] == [(1, 20)]
         assert 0.3 < people[0].confidence <= 1
-        assert running.session.longest_tick < 0.05
         assert bpy.ops.vp3d.apply_take() == {"FINISHED"}
         assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (11, 30)
         assert [o.type for o in bpy.context.selected_objects] == ["ARMATURE"]
