@@ -12,7 +12,7 @@ from . import rotations as rot
 from .bake import PARTS, Destination, bake, standing
 from .reach import reach
 from .read import RetargetError, frame_range, read_motion, read_rig
-from .tables import Bones, Switch
+from .tables import Bones, Inverse, Switch
 from .transfer import Options, Posed, transfer
 
 _FOLLOWS_DEG = 2.0  # a bone that is farther off than this after baking does not follow its keys
@@ -30,6 +30,7 @@ class Job:
         parents: see `tables.Table`.
         switches: see `tables.Table`.
         rest_frame: scene frame at which the source stands as others do at rest; None: its rest pose.
+        inverse: limbs that follow inverse kinematics; see `tables.Table`.
         options: how to go from one body to the other.
         reach_feet: have the feet reach where the source's are, by bending the legs.
         reach_hands: the same for hands and arms.
@@ -44,6 +45,7 @@ class Job:
     target_bones: Bones
     parents: Mapping[str, str] = field(default_factory=dict)
     switches: Collection[Switch] = ()
+    inverse: Collection[Inverse] = ()
     options: Options = field(default_factory=Options)
     rest_frame: float | None = None
     reach_feet: bool = True
@@ -113,7 +115,9 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
 
 def bake_target(context: bpy.types.Context, job: Job, posed: Posed) -> list[str]:
     """Bake what `pose_target` gave; sentences for the user where the rig does not follow its keys."""
-    bake(job.target, posed, job.destination, job.switches)
+    switches = {(switch.bone, switch.property): switch for switch in job.switches}
+    switches |= {(switch.bone, switch.property): switch for limb in job.inverse for switch in limb.switches}
+    bake(job.target, posed, job.destination, switches.values(), job.inverse)
     if job.destination.into == "ACTION":
         contact_keys.carry(job.source, job.target, posed.frames)
     off = _not_following(context, job, posed)

@@ -9,9 +9,10 @@ from mathutils import Matrix
 
 from .. import animation
 from ..animation import Channel
-from . import body
+from . import body, inverse
 from . import rotations as rot
-from .tables import Switch
+from .rig import Controls
+from .tables import Inverse, Switch
 from .transfer import Posed
 
 MADE_FOR = "vp3d_retarget"  # on an action: the rig and the name it was made for
@@ -44,7 +45,13 @@ def standing(target: bpy.types.Object) -> Matrix | None:
     return None if stood is None else Matrix(np.reshape(list(stood), (4, 4)).tolist())
 
 
-def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switches: Collection[Switch] = ()) -> None:
+def bake(
+    target: bpy.types.Object,
+    posed: Posed,
+    destination: Destination,
+    switches: Collection[Switch] = (),
+    limbs: Collection[Inverse] = (),
+) -> None:
     """Write keyframes of a posed target; what an earlier call wrote under the same name is replaced.
 
     Args:
@@ -52,6 +59,7 @@ def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switc
         posed: what to bake.
         destination: where to.
         switches: custom properties that are set and keyed at the first frame.
+        limbs: limbs whose controls for inverse kinematics get keys too.
     """
     stood = standing(target) or target.matrix_basis.copy()
     data = target.animation_data or target.animation_data_create()
@@ -68,6 +76,8 @@ def bake(target: bpy.types.Object, posed: Posed, destination: Destination, switc
     frames = posed.frames
     held = np.zeros(len(frames), bool)
     animation.put(curves, groups, frames, held, _channels(target, posed, destination.parts), merge=merge)
+    if limbs:
+        animation.put(curves, groups, frames, held, _limb_channels(posed, limbs, destination.parts), merge=merge)
     first = np.ones(1, bool)
     animation.put(curves, groups, frames[:1], first, _switched(target, switches), merge=merge)
     if destination.into == "NLA":
@@ -132,6 +142,37 @@ def _channels(target: bpy.types.Object, posed: Posed, parts: Collection[str]) ->
             yield Channel(path + rot.attribute(rig.modes[bone]), axis, name, values[:, axis])
     if "path" in parts and _travels(posed):
         yield from _object_channels(target, posed.base)
+
+
+def _limb_channels(posed: Posed, limbs: Collection[Inverse], parts: Collection[str]) -> Iterator[Channel]:
+    rig = posed.controls.rig
+    wanted = [limb for limb in limbs if ("arms" if body.kind(limb.end) == "hand" else "legs") in parts]
+    places = inverse.controls(posed, wanted)
+    carriers = {} if "root" not in posed.chains else {posed.chains["root"][0]: "root"}
+    bones = {rig.names.index(name): name for name in places}
+    controls = Controls(rig, (*carriers, *bones), {limb.control: limb.follows for limb in wanted}
+                        | {limb.pole: limb.follows for limb in wanted})  # fmt: skip
+    heads = np.empty((len(posed.frames), len(controls.bones), 3))
+    rotations = np.tile(rot.IDENTITY, (*heads.shape[:2], 1))
+    for n, bone in enumerate(controls.bones):
+        if bone in carriers:
+            heads[:, n], rotations[:, n] = posed.heads[:, posed.index("root")], posed.rotations[:, posed.index("root")]
+            continue
+        heads[:, n], turned = places[bones[bone]]
+        if turned is not None:
+            rotations[:, n] = turned
+    moved = [n for n, bone in enumerate(controls.bones) if bone in bones]
+    held, locations = controls.pose(rotations, heads, posed.base, moved)
+    for n in moved:
+        name = bones[controls.bones[n]]
+        path = f'pose.bones["{bpy.utils.escape_identifier(name)}"].'
+        for axis in range(3):
+            yield Channel(f"{path}location", axis, name, locations[n][:, axis])
+        if places[name][1] is not None:
+            mode = rig.modes[controls.bones[n]]
+            values = rot.in_mode(held[:, n], mode)
+            for axis in range(values.shape[1]):
+                yield Channel(path + rot.attribute(mode), axis, name, values[:, axis])
 
 
 def _travels(posed: Posed) -> bool:

@@ -5,6 +5,7 @@ a rig twists it along its length, two. Bones named "…_twist" lie beside the ch
 """
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+LIMB_OF = {"hand": ("upper_arm", "forearm"), "foot": ("thigh", "shin")}
 LIMBS = ("upper_arm", "forearm", "thigh", "shin")
 
 _MIDDLE = ("root", "hips", "spine", "neck", "head")

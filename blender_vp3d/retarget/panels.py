@@ -106,7 +106,7 @@ class VP3D_PT_retarget_options(_Sidebar, bpy.types.Panel):
         if settings.use_rest_frame:
             layout.prop(settings, "rest_frame")
         column = layout.column(heading="Body")
-        for name in ("reach_feet", "reach_hands"):
+        for name in ("reach_feet", "reach_hands", "use_inverse"):
             column.prop(settings, name)
         layout.prop(settings, "clavicle", slider=True)
         layout.prop(settings, "twist", slider=True)

@@ -217,6 +217,10 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
         name="Hands Reach",
         description="Bend the arms so that the hands go where the person's did, in the character's size",
     )
+    use_inverse: BoolProperty(
+        name="IK Controls",
+        description="Arms and legs follow their controls for inverse kinematics, which get keys too (Rigify)",
+    )
     clavicle: FloatProperty(
         name="Shoulders", description="Share of the motion of the shoulders", default=1.0, min=0.0, max=1.0
     )
@@ -257,6 +261,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
             target_bones=pair.target_mapping.bones,
             parents=table.parents if table else {},
             switches=table.switches if table else (),
+            inverse=table.inverse if table and self.use_inverse else (),
             options=Options(
                 scale_path=self.scale_path,
                 on_floor=self.on_floor,

@@ -21,8 +21,7 @@ def reach(posed: Posed, end: str, goals: np.ndarray, weight: np.ndarray | float 
         weight: (T,) 0..1 of the way there.
     """
     side = body.side(end)
-    upper, lower = ("thigh", "shin") if end.startswith("foot") else ("upper_arm", "forearm")
-    upper, lower = upper + side, lower + side
+    upper, lower = (f"{bone}{side}" for bone in body.LIMB_OF[body.kind(end)])
     hip, knee, ankle = (posed.heads[:, posed.index(bone)] for bone in (upper, lower, end))
     goals = ankle + np.asarray(weight, float)[..., None] * (goals - ankle)
     turns = zip((upper, lower), bend_to(hip, knee, ankle, goals, _hinge(posed, upper)), strict=True)
@@ -55,6 +54,12 @@ def bend_to(
     lower_bend = rot.turn(normal, wanted - bend)
     swing = rot.arc(rot.unit(first + rot.rotate(lower_bend, second)), to_goal / far[:, None])
     return swing, rot.multiply(swing, lower_bend)
+
+
+def bend_normal(posed: Posed, upper: str, lower: str, end: str) -> np.ndarray:
+    """(T, 3) unit: the axis that a limb of a posed body is bent about."""
+    hip, knee, ankle = (posed.heads[:, posed.index(bone)] for bone in (upper, lower, end))
+    return _normal(rot.unit(knee - hip), rot.unit(ankle - knee), _hinge(posed, upper))
 
 
 def _hinge(posed: Posed, upper: str) -> np.ndarray:

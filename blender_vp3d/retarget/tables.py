@@ -35,6 +35,25 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class Inverse:
+    """A limb's controls for inverse kinematics.
+
+    Attributes:
+        end: canonical bone at the limb's end.
+        control: bone that carries the end.
+        pole: bone that the knee or elbow points to.
+        follows: bone that both are carried by.
+        switches: what makes the limb follow these, in place of other values of the same properties.
+    """
+
+    end: str
+    control: str
+    pole: str
+    follows: str
+    switches: tuple[Switch, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A rig as data.
 
@@ -45,6 +64,7 @@ class Table:
         parents: bone → bone whose rotation it inherits, where constraints make that another one than its parent;
             "" for none.
         switches: what has to be set, and is keyed at the first frame.
+        inverse: limbs that can follow inverse kinematics instead.
         offsets: bone → Euler XYZ degrees about its own axes.
         note: a sentence for whoever picks such a rig, or "".
     """
@@ -54,6 +74,7 @@ class Table:
     prefix: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
+    inverse: tuple[Inverse, ...] = ()
     offsets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     note: str = ""
 
@@ -108,6 +129,17 @@ def read(path: Path) -> Table:
                 Switch(bone, switch["property"], float(switch["value"]))
                 for switch in content.get("switches", ())
                 for bone in _both(switch["bone"], content.get("sides", ()))
+            ),
+            inverse=tuple(
+                Inverse(
+                    *(limb[key].replace("{side}", word) for key in ("end", "control", "pole", "follows")),
+                    tuple(
+                        Switch(limb["settings"].replace("{side}", word), name, float(value))
+                        for name, value in content["ik_settings"].items()
+                    ),
+                )
+                for limb in content.get("ik", ())
+                for word in content["sides"]
             ),
             offsets={bone: tuple(map(float, angles)) for bone, angles in content.get("offsets", {}).items()},
             note=content.get("note", ""),
