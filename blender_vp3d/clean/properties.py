@@ -20,6 +20,8 @@ def _seconds(part: str, name: str, default: float) -> FloatProperty:
         soft_max=0.5,
         step=1,
         precision=2,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
     )
 
 

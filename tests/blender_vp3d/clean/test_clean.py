@@ -450,3 +450,74 @@ def test_the_panel_says_what_was_done():
     drawn = [text for panel in PARTS for text in draw(panel)]
     assert "smoothed, feet held, keys reduced" in " ".join(drawn)
     assert {"vp3d.toggle_raw", "vp3d.find_contacts", *contact_keys.PATHS} <= set(drawn)
+
+
+def test_feet_stand_still_on_a_generated_rigify_rig():
+    source = person(noisy(40))
+    bpy.ops.preferences.addon_enable(module="rigify")
+    bpy.ops.object.armature_human_metarig_add()
+    bpy.ops.pose.rigify_generate()
+    rig = next(thing for thing in bpy.data.objects if thing.type == "ARMATURE" and "torso" in thing.data.bones)
+    pair = bpy.context.scene.vp3d_retarget.pairs.add()
+    pair.source, pair.target = source, rig
+    assert bpy.ops.vp3d.retarget() == {"FINISHED"}
+    select(rig)
+    for operator in (bpy.ops.vp3d.clean, bpy.ops.vp3d.lock_feet):
+        assert operator() == {"FINISHED"}
+    posed = evaluated(rig, range(1, 41))
+    ankles = np.stack([posed[f"DEF-foot.{side}"][:, :3, 3] for side in "LR"], axis=1)
+    contacts = contact_keys.read(rig, np.arange(1.0, 41))
+    assert slid(ankles, contacts) <= 0.005 and speed(ankles, contacts) <= 0.02
+    assert all(bone.rotation_mode == "YXZ" for bone in rig.pose.bones if bone.name in ("shoulder.L", "shoulder.R"))
+    bpy.ops.preferences.addon_disable(module="rigify")
+
+
+@pytest.mark.parametrize("motion", ["ROOT", "OBJECT"])
+def test_feet_stand_still_when_root_or_object_go(motion):
+    source = person(noisy())
+    target = bodies.known("unreal", Shape(arms_deg=45, seed=3, tilt=(np.pi / 2, 0, 0), scale=0.01))
+    pair = bpy.context.scene.vp3d_retarget.pairs.add()
+    pair.source, pair.target = source, target
+    bpy.context.scene.vp3d_retarget.root_motion = motion
+    assert bpy.ops.vp3d.retarget() == {"FINISHED"}
+    select(target)
+    for operator in (bpy.ops.vp3d.clean, bpy.ops.vp3d.lock_feet, bpy.ops.vp3d.reduce_keys):
+        assert operator() == {"FINISHED"}
+        if operator.idname_py() != "vp3d.clean":
+            assert slid(*feet(target)) <= 0.005 and speed(*feet(target)) <= 0.02
+
+
+def test_keys_set_by_hand_are_smoothed_too():
+    target = bodies.known("mixamo")
+    select(target)
+    bone = target.pose.bones[bones_of(bpy.context.scene, target)["forearm.L"][0]]
+    bone.rotation_mode = "XYZ"
+    for frame, angle in ((1, 0.0), (11, 1.0), (12, 0.2), (30, 1.2), (47, 0.0)):
+        bone.rotation_euler = (angle, 0, 0)
+        bone.keyframe_insert("rotation_euler", frame=frame)
+    assert bpy.ops.vp3d.clean() == {"FINISHED"}
+    after = tracks.read(target, tracks.tracks(target)[0], np.arange(1.0, 48))
+    assert len(curves(target)[tracks.tracks(target)[0].path, 0][1]) == 47
+    assert after[0, 0] == pytest.approx(0, abs=1e-5) and after[-1, 0] == pytest.approx(0, abs=1e-5)
+    assert np.abs(np.diff(after[:, 0])).max() < 0.75
+
+
+def test_what_cannot_be_cleaned_is_said():
+    made = person(walker(20))
+    made.animation_data.action = bpy.data.actions.new("empty")
+    with pytest.raises(RuntimeError, match="moves nothing"):
+        bpy.ops.vp3d.lock_feet()
+
+
+def test_a_strip_that_is_tweaked_is_left_alone():
+    made = person(walker(20))
+    data = made.animation_data
+    track = data.nla_tracks.new()
+    strip = track.strips.new("strip", 1, data.action)
+    data.action, strip.select, track.select = None, True, True
+    data.use_tweak_mode = True
+    known = blocks()
+    with pytest.raises(RuntimeError, match="leave tweak mode"):
+        bpy.ops.vp3d.clean()
+    assert blocks() == known
+    data.use_tweak_mode = False

@@ -34,6 +34,31 @@ def test_a_punch_keeps_its_speed_and_its_reach(fps, seed):
 
 
 @pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_punch_of_a_turning_arm_keeps_its_speed_and_its_reach(fps, seed):
+    rng = np.random.default_rng(seed)
+    _, reach = punch(fps)
+    share, y = reach / reach.max(), np.array([0, 1.0, 0])
+    true = [rot.turn(y, start + (end - start) * share[:, 0]) for start, end in ((1.2, 0.1), (-2.2, -0.1))]
+
+    def fist(turns):
+        return 0.3 * rot.rotate(turns[0], [1.0, 0, 0]) + 0.26 * rot.rotate(rot.multiply(*turns), [1.0, 0, 0])
+
+    def trembling(turn):
+        noise = np.radians(0.8) * rng.normal(size=(len(turn), 3))
+        return rot.multiply(turn, rot.turn(rot.unit(noise), np.linalg.norm(noise, axis=-1)))
+
+    cleaned = []
+    for turn in map(trembling, true):
+        quiet = s.without_pops(rot.continuous(turn), 1 / fps)
+        cleaned.append(s.smooth_quaternions(quiet, 1 / fps, 0.05))
+    way = [fist(turns) - fist(turns)[0] for turns in (true, cleaned)]
+    extent = [np.linalg.norm(path, axis=-1).max() for path in way]
+    fastest = [np.linalg.norm(np.diff(path, axis=0), axis=-1).max() for path in way]
+    assert extent[1] >= 0.95 * extent[0] and fastest[1] >= 0.95 * fastest[0]
+
+
+@pytest.mark.parametrize("fps", RATES)
 def test_clean_motion_passes(fps):
     times, reach = punch(fps)
     motion = np.hstack([reach, np.sin(2 * times)[:, None], np.cos(5 * times)[:, None]])
