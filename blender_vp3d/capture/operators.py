@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from .. import preferences, ticker
+from .. import data_home, ticker
 from ..backend.environment import SENTENCES, State
 from ..backend.job import Job, JobState
 from ..common import take as takes
@@ -57,7 +57,7 @@ class VP3D_OT_capture(bpy.types.Operator):
         if running.session.busy:
             cls.poll_message_set("A capture is running.")
             return False
-        state = preferences.server_environment().state
+        state = data_home.server_environment().state
         if state is not State.READY:
             cls.poll_message_set(f"{SENTENCES[state]} See the Setup panel.")
             return False
@@ -76,7 +76,7 @@ class VP3D_OT_capture(bpy.types.Operator):
             options = settings.options()
         except ValueError as error:
             return _refuse(self, str(error))
-        environment = preferences.server_environment()
+        environment = data_home.server_environment()
         name = video_title(video.name) or "take"
         take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
         job = Job(video=video, take=take, options=options)
@@ -240,7 +240,7 @@ class VP3D_OT_open_log(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand the file to the system's text viewer."""
-        logs = sorted(preferences.server_environment().log_folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        logs = sorted(data_home.server_environment().log_folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
         if not logs:
             return _refuse(self, "There is no log yet.")
         bpy.ops.wm.path_open(filepath=str(logs[-1]))

@@ -2,7 +2,7 @@
 
 import bpy
 
-from .. import preferences, ticker
+from .. import data_home, ticker
 from ..backend.installation import Installation
 from ..capture import running
 
@@ -34,7 +34,7 @@ class VP3D_OT_install(bpy.types.Operator):
         """Start the installer."""
         global installation
         running.session.close()  # Windows replaces no file that the idle server has open
-        installation = Installation(preferences.home())
+        installation = Installation(data_home.folder())
         if installation.message:
             self.report({"ERROR"}, f"{installation.message} {installation.hint}")
             return {"CANCELLED"}
@@ -56,7 +56,7 @@ class VP3D_OT_cancel_install(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """End the installer."""
         installation.stop()
-        preferences.look_again()
+        data_home.look_again()
         ticker.redraw()
         return {"FINISHED"}
 
@@ -65,7 +65,7 @@ def _tick() -> bool:
     shown = installation.stage, installation.done, installation.said
     goes_on = installation.poll()
     if not goes_on:
-        preferences.look_again()
+        data_home.look_again()
     if not goes_on or shown != (installation.stage, installation.done, installation.said):
         ticker.redraw()
     return goes_on

@@ -2,7 +2,7 @@
 
 import bpy
 
-from .. import preferences
+from .. import data_home
 from ..backend.environment import SENTENCES, State
 from ..texts import paragraph
 from . import operators
@@ -23,18 +23,18 @@ class VP3D_PT_setup(bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only while there is something to install or to tell of an installation."""
         run = operators.installation
-        return preferences.server_environment().state is not State.READY or bool(run and (run.running or run.message))
+        return data_home.server_environment().state is not State.READY or bool(run and (run.running or run.message))
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the way to a working server, and where it goes."""
         draw_server(self.layout, context)
         if not bpy.ops.vp3d.cancel_install.poll():
-            self.layout.label(text=str(preferences.home()), icon="FILE_FOLDER")
+            self.layout.label(text=str(data_home.folder()), icon="FILE_FOLDER")
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw whether the server is installed and the button for it, or how far its installation is."""
-    state, run = preferences.server_environment().state, operators.installation
+    state, run = data_home.server_environment().state, operators.installation
     if run and run.running:
         row = layout.row(align=True)
         row.progress(text=run.stage, factor=run.fraction, type="BAR")

@@ -16,7 +16,7 @@ from layout_recorder import draw  # noqa: E402
 from takes import walker  # noqa: E402
 
 import blender_vp3d  # noqa: E402
-from blender_vp3d import preferences, ticker  # noqa: E402
+from blender_vp3d import data_home, preferences, ticker  # noqa: E402
 from blender_vp3d.backend import environment  # noqa: E402
 from blender_vp3d.backend.client import Server  # noqa: E402
 from blender_vp3d.backend.job import Job, JobState  # noqa: E402
@@ -35,13 +35,13 @@ def home(tmp_path, monkeypatch):
     python.symlink_to(sys.executable)
     (folder / "install.json").write_text(json.dumps({"server": {"state": "ready", "version": "0.1.0"}}))
     monkeypatch.setenv("VP3D_HOME", str(folder))
-    preferences.look_again()
+    data_home.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     running.session.job = None
     yield folder
     blender_vp3d.unregister()
-    preferences.look_again()
+    data_home.look_again()
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_capture_reports_what_is_wrong(clip, change, words):
 
 def test_capture_needs_a_server(home, clip):
     (home / "install.json").unlink()
-    preferences.look_again()
+    data_home.look_again()
     assert not bpy.ops.vp3d.capture.poll()
     assert "vp3d.capture (greyed out)" in draw(panels.VP3D_PT_capture)
 
@@ -172,7 +172,7 @@ def test_the_result_survives_a_file_load(clip, monkeypatch):
 def test_a_running_job_survives_a_file_load(clip, monkeypatch):
     serve(monkeypatch, "slow")
     job = Job(clip, clip.with_suffix(".vp3d"), {})
-    running.session.start(job, preferences.server_environment())
+    running.session.start(job, data_home.server_environment())
     end = time.monotonic() + 10
     while not job.done and time.monotonic() < end:
         running.tick()

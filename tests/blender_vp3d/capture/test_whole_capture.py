@@ -6,12 +6,12 @@ from server_home import borrow_server
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
 import blender_vp3d  # noqa: E402
-from blender_vp3d import preferences  # noqa: E402
+from blender_vp3d import data_home  # noqa: E402
 
 
 def test_video_to_armature(tmp_path, monkeypatch, repository):
     monkeypatch.setenv("VP3D_HOME", str(borrow_server(tmp_path)))
-    preferences.look_again()
+    data_home.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     try:
@@ -28,4 +28,4 @@ def test_video_to_armature(tmp_path, monkeypatch, repository):
         assert bpy.context.scene.camera.data.background_images[0].clip is not None
     finally:
         blender_vp3d.unregister()
-        preferences.look_again()
+        data_home.look_again()

@@ -87,11 +87,11 @@ def test_panel_and_operator(tmp_path, monkeypatch):
     from layout_recorder import Recorder, draw
 
     import blender_vp3d
-    from blender_vp3d import preferences
+    from blender_vp3d import data_home
     from blender_vp3d.setup import operators, panels
 
     monkeypatch.setenv("VP3D_HOME", str(tmp_path / "home"))
-    preferences.look_again()
+    data_home.look_again()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     blender_vp3d.register()
     try:
@@ -111,19 +111,19 @@ def test_panel_and_operator(tmp_path, monkeypatch):
         assert "The installation was stopped." in " ".join(draw(panels.VP3D_PT_setup))
 
         (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "incomplete"}}))
-        preferences.look_again()
+        data_home.look_again()
         assert "was not finished" in " ".join(draw(panels.VP3D_PT_setup))
 
         operators.installation = None
         python_of(tmp_path / "home" / "server").parent.mkdir(parents=True)
         python_of(tmp_path / "home" / "server").symlink_to(sys.executable)
         (tmp_path / "home" / "install.json").write_text(json.dumps({"server": {"state": "ready"}}))
-        preferences.look_again()
+        data_home.look_again()
         assert draw(panels.VP3D_PT_setup) == [], "once installed, the panel is out of the way"
         in_preferences = Recorder()
         panels.draw_server(in_preferences, bpy.context)
         assert "The pose server is installed." in " ".join(in_preferences.drawn)
     finally:
         blender_vp3d.unregister()
-        preferences.look_again()
+        data_home.look_again()
     assert operators.installation is None
