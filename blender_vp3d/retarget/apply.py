@@ -28,6 +28,7 @@ class Job:
         source_bones: canonical bone → bones of the source.
         target_bones: canonical bone → bones of the target.
         parents: see `tables.Table`.
+        bends: see `tables.Table`.
         switches: see `tables.Table`.
         rest_frame: scene frame at which the source stands as others do at rest; None: its rest pose.
         inverse: limbs that follow inverse kinematics; see `tables.Table`.
@@ -44,6 +45,7 @@ class Job:
     source_bones: Bones
     target_bones: Bones
     parents: Mapping[str, str] = field(default_factory=dict)
+    bends: Mapping[str, str] = field(default_factory=dict)
     switches: Collection[Switch] = ()
     inverse: Collection[Inverse] = ()
     options: Options = field(default_factory=Options)
@@ -104,7 +106,13 @@ def pose_target(context: bpy.types.Context, job: Job) -> tuple[Posed, list[str]]
         motion = replace(motion, rig=stands.as_rest())
     target = read_rig(job.target, standing(job.target))
     posed = transfer(
-        motion, motion.rig.chains(source_bones), target, target.chains(target_bones), job.options, job.parents
+        motion,
+        motion.rig.chains(source_bones),
+        target,
+        target.chains(target_bones),
+        job.options,
+        job.parents,
+        job.bends,
     )
     ends = ("foot",) * job.reach_feet + ("hand",) * job.reach_hands
     for end in (f"{end}{side}" for end in ends for side in (".L", ".R")):

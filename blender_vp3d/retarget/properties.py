@@ -260,6 +260,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
             source_bones=pair.source_mapping.bones,
             target_bones=pair.target_mapping.bones,
             parents=table.parents if table else {},
+            bends=table.bends if table else {},
             switches=table.switches if table else (),
             inverse=table.inverse if table and self.use_inverse else (),
             options=Options(

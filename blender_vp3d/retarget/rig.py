@@ -145,13 +145,20 @@ class Controls:
         parents: (N,) position in `bones` of the nearest driven bone above, -1 for none.
     """
 
-    def __init__(self, rig: Rig, bones: Iterable[int], parents: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        bones: Iterable[int],
+        parents: Mapping[str, str] | None = None,
+        bends: Mapping[str, str] | None = None,
+    ) -> None:
         """See the class.
 
         Args:
             rig: the rig.
             bones: indices of the driven bones.
             parents: bone → bone it follows, where constraints make that another one than its parent.
+            bends: bone → bone at whose head half of its turn becomes the whole.
         """
         self.rig = rig
         self._said = {rig.names.index(a): rig.names.index(b) if b in rig.names else -1
@@ -189,6 +196,11 @@ class Controls:
             turns = rot.multiply(rot.conjugate(base), turned[bone])
             self._axes[n] = turns if self._inherits[n] else turned[bone]
             self._way[n] = rot.multiply(rot.conjugate(base), way)
+        self._bends = {}
+        for bone, joint in (bends or {}).items():
+            if {bone, joint} <= set(rig.names) and (index := rig.names.index(bone)) in place:
+                to_bend = rig.heads[rig.names.index(joint)] - rig.heads[index]
+                self._bends[place[index]] = rot.rotate(rot.conjugate(rig.rest[index]), to_bend)
 
     def _above(self, bone: int) -> list[int]:
         """Bones above in the order met, by what the rig's constraints make of its hierarchy."""
@@ -245,7 +257,14 @@ class Controls:
         parent, fixed = self.parents[n], self.rig.scale * self._fixed[n]
         if parent < 0:
             return base[:, :3] + rot.rotate(base[:, 3:], fixed)
-        at = heads[:, parent] + rot.rotate(rotations[:, parent], self.rig.scale * self._along[n])
+        along = self.rig.scale * self._along[n]
+        at = heads[:, parent]
+        if parent in self._bends:
+            above, to_bend = self.parents[parent], self.rig.scale * self._bends[parent]
+            carried = rotations[:, above] if above >= 0 else base[:, 3:]
+            half = rot.slerp(rot.multiply(carried, self._axes[parent]), rotations[:, parent], 0.5)
+            at, along = at + rot.rotate(half, to_bend), along - to_bend
+        at = at + rot.rotate(rotations[:, parent], along)
         return at + rot.rotate(base[:, 3:], fixed) if fixed.any() else at
 
     def pose(

@@ -63,6 +63,7 @@ class Table:
         prefix: regular expression of what may stand before every name.
         parents: bone → bone whose rotation it inherits, where constraints make that another one than its parent;
             "" for none.
+        bends: bone → bone at whose head half of its turn becomes the whole: what hangs on it is carried by both.
         switches: what has to be set, and is keyed at the first frame.
         inverse: limbs that can follow inverse kinematics instead.
         offsets: bone → Euler XYZ degrees about its own axes.
@@ -73,6 +74,7 @@ class Table:
     bones: Bones
     prefix: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    bends: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     inverse: tuple[Inverse, ...] = ()
     offsets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -125,6 +127,7 @@ def read(path: Path) -> Table:
             bones=bones,
             prefix=content.get("prefix", ""),
             parents=_expand_pairs(content.get("parents", {}), content.get("sides", ())),
+            bends=content.get("bends", {}),
             switches=tuple(
                 Switch(bone, switch["property"], float(switch["value"]))
                 for switch in content.get("switches", ())

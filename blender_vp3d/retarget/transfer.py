@@ -97,7 +97,7 @@ class Posed:
 
 def transfer(
     source: Motion, source_chains: Chains, target: Rig, target_chains: Chains, options: Options = DEFAULTS,
-    parents: Mapping[str, str] | None = None,
+    parents: Mapping[str, str] | None = None, bends: Mapping[str, str] | None = None,
 ) -> Posed:  # fmt: skip
     """Move the target as the source moves.
 
@@ -108,9 +108,10 @@ def transfer(
         target_chains: canonical bone → bones of the target.
         options: see there.
         parents: bone → bone that it follows, where the target's constraints make that another one than its parent.
+        bends: see `tables.Table`.
     """
     driven = _driven(source_chains, target_chains, options)
-    controls = Controls(target, (bone for chain in driven.values() for bone in chain), parents)
+    controls = Controls(target, (bone for chain in driven.values() for bone in chain), parents, bends)
     axes = _carried(source, source_chains)
     own = {bone: rot.matrix_to_quaternion(matrix) for bone, matrix in rest_axes(target, target_chains).items()}
 

@@ -29,7 +29,7 @@ def job(source, target, **changes):
     source_table = tables.recognise(bone.name for bone in source.data.bones)
     target_table = tables.recognise(bone.name for bone in target.data.bones)
     table = tables.tables()[target_table[0]]
-    known = {"parents": table.parents, "switches": table.switches, "reach_feet": False}
+    known = {"parents": table.parents, "bends": table.bends, "switches": table.switches, "reach_feet": False}
     return apply.Job(source, target, source_table[1], target_table[1], **(known | changes))
 
 
