@@ -1,5 +1,8 @@
 """What the buttons do."""
 
+from collections.abc import Callable
+from functools import partial
+
 import bpy
 
 from ..retarget.properties import bones_of
@@ -33,20 +36,8 @@ class _Clean(_OnArmatures):
     step: str
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Do the step on every selected armature; all are checked before the first is changed."""
-        armatures = chosen(context)
-        _leave_edit_mode(context)
-        try:
-            plan = context.scene.vp3d_clean.plan()
-            for armature in armatures:
-                steps.check(armature)
-            for armature in armatures:
-                bones = bones_of(context.scene, armature)
-                for note in steps.clean(context, armature, bones, self.step, plan):
-                    self.report({"INFO"}, note)
-        except (steps.CleanError, RetargetError, ValueError) as error:
-            return _refuse(self, str(error))
-        return {"FINISHED"}
+        """Do the step on every selected armature."""
+        return _on_each(self, context, partial(steps.clean, step=self.step))
 
 
 class VP3D_OT_clean(_Clean, bpy.types.Operator):
@@ -81,15 +72,7 @@ class VP3D_OT_find_contacts(_OnArmatures, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Find them for every selected armature."""
-        _leave_edit_mode(context)
-        try:
-            plan = context.scene.vp3d_clean.plan()
-            for armature in chosen(context):
-                count = steps.find_contacts(context, armature, bones_of(context.scene, armature), plan)
-                self.report({"INFO"}, f"{armature.name}: feet come down {count} times.")
-        except (steps.CleanError, RetargetError, ValueError) as error:
-            return _refuse(self, str(error))
-        return {"FINISHED"}
+        return _on_each(self, context, steps.find_contacts)
 
 
 class _OnCleaned(_OnArmatures):
@@ -131,14 +114,24 @@ class VP3D_OT_discard_clean(_OnCleaned, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _leave_edit_mode(context: bpy.types.Context) -> None:
+def _on_each(operator: bpy.types.Operator, context: bpy.types.Context, act: Callable[..., list[str]]) -> set[str]:
+    """Act on every selected armature and report what it says; all are checked before the first is changed."""
+    armatures, done = chosen(context), False
     if context.object and context.object.mode == "EDIT":
         bpy.ops.object.mode_set(mode="OBJECT")
-
-
-def _refuse(operator: bpy.types.Operator, sentence: str) -> set[str]:
-    operator.report({"ERROR"}, sentence)
-    return {"CANCELLED"}
+    try:
+        plan = context.scene.vp3d_clean.plan()
+        for armature in armatures:
+            steps.check(armature)
+        for armature in armatures:
+            for note in act(context, armature, bones_of(context.scene, armature), plan):
+                operator.report({"INFO"}, note)
+            done = True
+    except (steps.CleanError, RetargetError, ValueError) as error:
+        operator.report({"ERROR"}, str(error))
+        # one that was changed already needs its undo step
+        return {"FINISHED"} if done else {"CANCELLED"}
+    return {"FINISHED"}
 
 
 classes = (

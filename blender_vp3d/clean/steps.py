@@ -81,7 +81,7 @@ def check(armature: bpy.types.Object | None) -> None:
         raise CleanError(f"The action of {armature.name} moves nothing: choose another action.")
 
 
-def clean(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, step: str, plan: Plan) -> list[str]:
+def clean(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, plan: Plan, step: str) -> list[str]:
     """Do a step, and again those done before, from the raw action into a new one. The sentences are for the user.
 
     Contacts are taken from the assigned action, so that moving their keys in either version counts.
@@ -110,8 +110,8 @@ def clean(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, 
     return notes
 
 
-def find_contacts(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, plan: Plan) -> int:
-    """Key when the feet stand, as the assigned action moves them; returns how many times they come down.
+def find_contacts(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, plan: Plan) -> list[str]:
+    """Key when the feet stand, as the assigned action moves them. The sentences are for the user.
 
     Raises:
         CleanError, RetargetError: with a sentence; nothing has changed then.
@@ -126,7 +126,8 @@ def find_contacts(context: bpy.types.Context, armature: bpy.types.Object, bones:
     found = _found(posed, over, plan)
     contacts[inside] = found[np.clip(np.searchsorted(over.frames, whole.frames[inside]), 0, len(found) - 1)]
     contact_keys.write(armature, whole.frames, contacts)
-    return int((np.diff(found.astype(int), axis=0, prepend=0) > 0).sum())
+    count = int((np.diff(found.astype(int), axis=0, prepend=0) > 0).sum())
+    return [f"{armature.name}: feet come down {count} times."]
 
 
 def _span(context: bpy.types.Context, armature: bpy.types.Object, plan: Plan) -> Span:

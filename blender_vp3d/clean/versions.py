@@ -49,7 +49,7 @@ def edited(armature: bpy.types.Object) -> bool:
 
 
 def show(armature: bpy.types.Object, action: bpy.types.Action) -> None:
-    """Assign one of the two; the pose follows with the next frame."""
+    """Assign one of the two."""
     data = armature.animation_data
     slot = getattr(data, "action_slot", None)
     data.action = action
@@ -82,14 +82,14 @@ def renewed(armature: bpy.types.Object, done: Collection[str]) -> Iterator[bpy.t
         show(armature, before)
         bpy.data.actions.remove(made)
         raise
-    name = f"{source.name} clean"
-    if keep:
-        old.use_fake_user = True
-    elif old is not None:
+    made.name = f"{source.name} clean"
+    if old is not None and not keep:
         name = old.name
         old.user_remap(made)
         bpy.data.actions.remove(old)
-    made.name = name
+        made.name = name
+    for other in {armature.get(_RAW), armature.get(_CLEAN)} - {None, source, made}:
+        other.use_fake_user = True  # nothing else may refer to it, and files forget such actions
     made[_STEPS] = " ".join(sorted(done))
     armature[_RAW], armature[_CLEAN] = source, made
     if armature.animation_data.action != made:
@@ -101,14 +101,13 @@ def renewed(armature: bpy.types.Object, done: Collection[str]) -> Iterator[bpy.t
 
 def forget(armature: bpy.types.Object) -> None:
     """Go back to the raw action and remove the cleaned one; one that was edited by hand stays in the file."""
-    source, old = raw(armature), clean(armature)
-    keep = edited(armature)
+    source, old, keep = raw(armature), clean(armature), edited(armature)
     show(armature, source)
     for key in (_RAW, _CLEAN):
         armature.pop(key, None)
     if keep:
         old.use_fake_user = True
-    elif old is not None:
+    elif old is not None and not old.users:
         bpy.data.actions.remove(old)
 
 

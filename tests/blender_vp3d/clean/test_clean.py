@@ -343,6 +343,19 @@ def test_what_was_edited_by_hand_is_kept():
     same(kept, curves(made, mine))
 
 
+def test_another_action_starts_afresh_and_nothing_is_lost():
+    made = person()
+    bpy.ops.vp3d.clean()
+    first = versions.raw(made), versions.clean(made)
+    mine = first[0].copy()
+    mine.name = "Take two"
+    versions.show(made, mine)
+    assert versions.clean(made) is None
+    bpy.ops.vp3d.clean()
+    assert versions.raw(made) == mine and versions.clean(made) not in first
+    assert all(action.use_fake_user for action in first)
+
+
 def test_a_refusal_changes_nothing():
     made = person()
     bones = [bone.name for bone in made.data.bones]
