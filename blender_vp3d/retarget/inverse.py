@@ -16,7 +16,8 @@ def controls(posed: Posed, limbs: Iterable[Inverse]) -> dict[str, tuple[np.ndarr
 
     Limbs that the rig or the mapping lacks are left out.
     """
-    rig, found = posed.controls.rig, {}
+    rig = posed.controls.rig
+    found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     for limb in limbs:
         side = body.side(limb.end)
         upper, lower = (f"{bone}{side}" for bone in body.LIMB_OF[body.kind(limb.end)])
@@ -31,8 +32,8 @@ def controls(posed: Posed, limbs: Iterable[Inverse]) -> dict[str, tuple[np.ndarr
         first, middle = (posed.heads[:, posed.index(bone)] for bone in (upper, lower))
         normal = bend_normal(posed, upper, lower, limb.end)
         along = rot.unit(at - first)
-        rest = [rig.heads[posed.chains[bone][0]] for bone in (upper, lower, limb.end)]
-        far, angle = _pole_at_rest(*rest, rig.heads[rig.names.index(limb.pole)])
+        hip, knee, ankle = (rig.heads[posed.chains[bone][0]] for bone in (upper, lower, limb.end))
+        far, angle = _pole_at_rest(hip, knee, ankle, rig.heads[rig.names.index(limb.pole)])
         toward = rot.rotate(rot.turn(along, angle), rot.unit(np.cross(along, normal)))
         found[limb.pole] = middle + rig.scale * far * toward, None
     return found

@@ -102,8 +102,12 @@ class Motion:
         return self.heads[:, self.bones.index(bone)]
 
 
+Posing = Sequence[np.ndarray] | np.ndarray
+"""One array (..., 3) or (..., 4) a bone."""
+
+
 def forward(
-    rig: Rig, wanted: Iterable[int], location: Sequence[np.ndarray], rotation: Sequence[np.ndarray]
+    rig: Rig, wanted: Iterable[int], location: Posing, rotation: Posing
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Where bones are when posed: armature-space rotations and heads by bone, of `wanted` and all their ancestors.
 
@@ -196,9 +200,9 @@ class Controls:
             turns = rot.multiply(rot.conjugate(base), turned[bone])
             self._axes[n] = turns if self._inherits[n] else turned[bone]
             self._way[n] = rot.multiply(rot.conjugate(base), way)
-        self._bends = {}
-        for bone, joint in (bends or {}).items():
-            if {bone, joint} <= set(rig.names) and (index := rig.names.index(bone)) in place:
+        self._bends: dict[int, np.ndarray] = {}
+        for name, joint in (bends or {}).items():
+            if {name, joint} <= set(rig.names) and (index := rig.names.index(name)) in place:
                 to_bend = rig.heads[rig.names.index(joint)] - rig.heads[index]
                 self._bends[place[index]] = rot.rotate(rot.conjugate(rig.rest[index]), to_bend)
 
@@ -244,8 +248,13 @@ class Controls:
 
     def below(self, bones: Iterable[int]) -> list[int]:
         """Positions of the bones that hang on any of `bones`, given by their positions, in order."""
-        found = set(bones)
-        return [n for n, parent in enumerate(self.parents) if parent in found and not found.add(n)]
+        above = set(bones)
+        found = []
+        for n, parent in enumerate(self.parents):
+            if parent in above:
+                above.add(n)
+                found.append(n)
+        return found
 
     def carry(self, rotations: np.ndarray, heads: np.ndarray, base: np.ndarray, bones: Iterable[int]) -> None:
         """Put bones, parents before children, in `heads` to where they hang; see there for the arguments."""

@@ -53,7 +53,7 @@ def _parts(array: np.ndarray) -> list[np.ndarray]:
     return [array[..., i] for i in range(array.shape[-1])]
 
 
-def turn(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def turn(axis: np.ndarray, angle: np.ndarray | float) -> np.ndarray:
     """Rotation by `angle` (...) rad about the unit vector `axis` (..., 3)."""
     angle = np.asarray(angle, float)
     shape = np.broadcast_shapes(angle.shape, np.shape(axis)[:-1])

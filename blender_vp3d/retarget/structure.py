@@ -6,6 +6,7 @@ head. In a chain, short bones are helpers, and knee and elbow are the joints nea
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from .tables import Bones
 _MIRRORED = 0.03  # of the body's size: how far off a mirrored joint may be
 _HELPER = 0.03  # of the body's size: shorter pieces of a limb are helpers
 _FOOT = 0.2  # of a leg's drop: what is lower than this over its end belongs to the foot
+
+
+class _Pair(NamedTuple):
+    """Two mirrored chains and the bone that they hang on."""
+
+    at: int
+    one: list[int]
+    other: list[int]
 
 
 def recognise(names: Sequence[str], parents: Sequence[int], heads: np.ndarray) -> Bones | None:
@@ -54,37 +63,37 @@ def _body(
             for b in below:
                 mirrored = _along(image, b, children, heads)
                 if a != b and len(mirrored) == len(chain) and np.abs(heads[mirrored] - image).max() < near:
-                    pairs.append((i, chain, mirrored))
-    pairs = [pair for pair in pairs if _length(heads[pair[1]]) > 0.2 * size]
+                    pairs.append(_Pair(i, chain, mirrored))
+    pairs = [pair for pair in pairs if _length(heads[pair.one]) > 0.2 * size]
     if len(pairs) < 2:
         return None
     # "up" is the other axis along which ends of limbs and the place where they part differ most
     others = [k for k in range(3) if k != axis]
-    up_axis = max(others, key=lambda k: max(abs(heads[p[1][-1], k] - heads[p[0], k]) for p in pairs))
+    up_axis = max(others, key=lambda k: max(abs(heads[p.one[-1], k] - heads[p.at, k]) for p in pairs))
     best = None
     for up in (1, -1):
-        legs = max(pairs, key=lambda p: up * (heads[p[0], up_axis] - heads[p[1][-1], up_axis]))
-        arms = [p for p in pairs if up * (heads[p[0], up_axis] - heads[legs[0], up_axis]) > 0.05 * size]
-        drop = up * (heads[legs[0], up_axis] - heads[legs[1][-1], up_axis])
-        if arms and drop > 0.2 * size and (best is None or drop > best[0]):
-            best = drop, up, legs, max(arms, key=lambda p: _length(heads[p[1]]))
+        legs = max(pairs, key=lambda p: up * (heads[p.at, up_axis] - heads[p.one[-1], up_axis]))
+        over = [p for p in pairs if up * (heads[p.at, up_axis] - heads[legs.at, up_axis]) > 0.05 * size]
+        drop = up * (heads[legs.at, up_axis] - heads[legs.one[-1], up_axis])
+        if over and drop > 0.2 * size and (best is None or drop > best[0]):
+            best = drop, up, legs, max(over, key=lambda p: _length(heads[p.one]))
     if best is None:
         return None
     _, up, legs, arms = best
-    path = _path(parents, arms[0], legs[0])
+    path = _path(parents, arms.at, legs.at)
     if path is None:
         return None
     height = up * heads[:, up_axis]
     left_sign = _left(heads, legs, axis, up_axis, up)
-    found: dict[str, tuple[int, ...]] = {"hips": (legs[0],), "spine": tuple(path)}
-    above = _above(arms[0], children, heads, height, axis, near)
+    found: dict[str, tuple[int, ...]] = {"hips": (legs.at,), "spine": tuple(path)}
+    above = _above(arms.at, children, heads, height, axis, near)
     if above:
         found["head"] = above[-1:]
         if above[:-1]:
             found["neck"] = above[:-1]
     for pair, name_chain in ((legs, _leg), (arms, _arm)):
-        for chain in pair[1:]:
-            side = ".L" if left_sign * (heads[chain[-1], axis] - heads[pair[0], axis]) > 0 else ".R"
+        for chain in (pair.one, pair.other):
+            side = ".L" if left_sign * (heads[chain[-1], axis] - heads[pair.at, axis]) > 0 else ".R"
             named = name_chain(chain, heads, height, size, children)
             if named is None:
                 return None
@@ -101,7 +110,8 @@ def _longest(start: int, children: list[list[int]], heads: np.ndarray) -> list[i
 
 
 def _reach(bone: int, children: list[list[int]], heads: np.ndarray) -> float:
-    return max((np.linalg.norm(heads[b] - heads[bone]) + _reach(b, children, heads) for b in children[bone]), default=0)
+    ways = (float(np.linalg.norm(heads[b] - heads[bone])) + _reach(b, children, heads) for b in children[bone])
+    return max(ways, default=0.0)
 
 
 def _length(points: np.ndarray) -> float:
@@ -150,9 +160,9 @@ def _above(
             return tuple(chain)
 
 
-def _left(heads: np.ndarray, legs: tuple, axis: int, up_axis: int, up: int) -> float:
+def _left(heads: np.ndarray, legs: _Pair, axis: int, up_axis: int, up: int) -> float:
     """+1 where left is toward the positive end of `axis`, else -1; toes tell what is forward."""
-    toward = np.mean([heads[chain[-1]] - heads[chain[-2]] for chain in legs[1:]], axis=0)
+    toward = np.mean([heads[chain[-1]] - heads[chain[-2]] for chain in (legs.one, legs.other)], axis=0)
     forward, upward = np.zeros(3), np.zeros(3)
     ahead = 3 - axis - up_axis
     forward[ahead], upward[up_axis] = np.sign(toward[ahead]) or -1.0, up

@@ -77,7 +77,7 @@ class Table:
     bends: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     inverse: tuple[Inverse, ...] = ()
-    offsets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    offsets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     note: str = ""
 
     def find(self, names: Iterable[str]) -> Bones:
@@ -135,8 +135,11 @@ def read(path: Path) -> Table:
             ),
             inverse=tuple(
                 Inverse(
-                    *(limb[key].replace("{side}", word) for key in ("end", "control", "pole", "follows")),
-                    tuple(
+                    end=limb["end"].replace("{side}", word),
+                    control=limb["control"].replace("{side}", word),
+                    pole=limb["pole"].replace("{side}", word),
+                    follows=limb["follows"],
+                    switches=tuple(
                         Switch(limb["settings"].replace("{side}", word), name, float(value))
                         for name, value in content["ik_settings"].items()
                     ),

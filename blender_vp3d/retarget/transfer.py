@@ -166,7 +166,7 @@ def leg_length(rig: Rig, chains: Chains) -> float:
         at = [rig.heads[chains[bone + side][0]] for bone in ("thigh", "shin", "foot") if bone + side in chains]
         if f"foot{side}" not in chains:
             at.append(rig.tails[chains[f"shin{side}"][-1]])
-        lengths.append(sum(np.linalg.norm(b - a) for a, b in pairwise(at)))
+        lengths.append(sum(float(np.linalg.norm(b - a)) for a, b in pairwise(at)))
     return rig.scale * float(np.mean(lengths)) + ankle_height(rig, chains)
 
 
