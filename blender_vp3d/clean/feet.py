@@ -7,7 +7,7 @@ comes down or up to the floor on which the feet stand.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ _SOLE_AHEAD = np.array([0, 0, 1.0])  # in a foot's axes
 _ON_FLOOR = (-0.5, 0.1)  # m over the floor: soles that stand there stand on it; higher ones do on something else
 _HASTE = 1.0  # m/s, that coming and going may add to a foot's speed
 _HASTE_TURNING = 6.0  # rad/s, the same of its turning
+_STEEPEST = 1.5  # slope of the smooth step by which a foot comes and goes
 _ROOT_TIME = 0.15  # s, over which the root follows the feet
 _ROOT_TRUST = 0.05  # weight of staying, against that of a standing foot
 _STRAIGHT = 0.998  # of a leg's length, beyond which the root comes down for it
@@ -33,7 +34,8 @@ class Settings:
     Attributes:
         strength: 0..1 of the way to the held place.
         blend: frames before and after a contact over which the foot comes and goes, or more where it was moved far.
-        root_limit: m, farthest that the root is moved, apart from the height that all of the motion gains or loses.
+        root_limit: m, farthest that the root is moved, apart from the height that all of the motion gains or loses;
+            0 for a root that stays.
         reach_limit: m, farthest that a foot is moved.
         turn_limit: rad, farthest that a foot is turned.
         floor: m, height of the floor in the world; None for no floor.
@@ -92,8 +94,12 @@ class Turns:
 
 
 def lock(
-    legs: Sequence[Leg], contacts: np.ndarray, dt: float, settings: Settings = Settings()
-) -> tuple[np.ndarray, list[Turns]]:  # fmt: skip
+    legs: Sequence[Leg],
+    contacts: np.ndarray,
+    dt: float,
+    settings: Settings = Settings(),
+    pieces: Sequence[slice] = (slice(None),),
+) -> tuple[np.ndarray, list[Turns]]:
     """Hold the feet in contact: (T, 3) m to move the root by, and what the bones of each leg turn by.
 
     Args:
@@ -101,17 +107,31 @@ def lock(
         contacts: (T, L) bool.
         dt: s between frames.
         settings: see there.
+        pieces: stretches of frames, one after the other, with gaps in the motion between them.
     """
     lift = _lift(legs, contacts, settings)
     legs = [replace(leg, hip=leg.hip + lift, knee=leg.knee + lift, ankle=leg.ankle + lift) for leg in legs]
+    parts = [_lock([_cut(leg, piece) for leg in legs], contacts[piece], dt, settings) for piece in pieces]
+    roots, turns = zip(*parts, strict=True)
+    return np.concatenate(roots) + lift, [_join(parts) for parts in zip(*turns, strict=True)]
+
+
+def _lock(legs: list[Leg], contacts: np.ndarray, dt: float, settings: Settings) -> tuple[np.ndarray, list[Turns]]:
     held = [_planted(leg, down, dt, settings) for leg, down in zip(legs, contacts.T, strict=True)]
-    weights = [weight for *_, weight in held]
-    root = _root(legs, [way for way, *_ in held], weights, dt, settings)
+    root = _root(legs, [way for way, *_ in held], [weight for *_, weight in held], dt, settings)
     turns = []
     for leg, (way, foot, toe, weight) in zip(legs, held, strict=True):
         goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, settings)
         turns.append(Turns(*bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge), foot, toe))
-    return root + lift, turns
+    return root, turns
+
+
+def _cut(leg: Leg, piece: slice) -> Leg:
+    return replace(leg, **{name: value[piece] for name, value in vars(leg).items() if isinstance(value, np.ndarray)})
+
+
+def _join(parts: Sequence[Turns]) -> Turns:
+    return Turns(*(np.concatenate([getattr(part, bone.name) for part in parts]) for bone in fields(Turns)))
 
 
 def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
@@ -131,7 +151,7 @@ def moved(leg: Leg, root: np.ndarray, turns: Turns) -> Leg:
 def _lift(legs: Sequence[Leg], contacts: np.ndarray, settings: Settings) -> np.ndarray:
     """(3,) m from where the feet stand, on the whole, to the floor; nothing where they stand on something else."""
     ground = np.concatenate([leg.ankle[down, 2] - leg.height for leg, down in zip(legs, contacts.T, strict=True)])
-    if not len(ground):
+    if not len(ground) or not settings.root_limit:
         return np.zeros(3)
     height = float(np.median(ground))
     return settings.strength * (_surface(height, settings) - height) * _UP
@@ -147,7 +167,8 @@ def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple
     """To stand still while `down`: what a foot is moved by (T, 3), what it and its toes turn by (T, 4), how held it is
     (T, 1)."""
     place, level = leg.ankle.copy(), leg.foot.copy()
-    ahead = rot.rotate(leg.foot, _SOLE_AHEAD)
+    # a foot that points straight down is taken to face where its leg bends to
+    ahead = rot.rotate(leg.foot, _SOLE_AHEAD) + 1e-3 * np.cross(leg.hinge, _UP)
     for start, end in runs(down):
         place[start:end] = np.median(leg.ankle[start:end], axis=0)
         place[start:end, 2] = _surface(place[start, 2] - leg.height, settings) + leg.height
@@ -156,10 +177,9 @@ def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple
     turned = [settings.strength * _limited(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)
               for now in (leg.foot, leg.toe)]  # fmt: skip
     # a foot that was moved far needs longer to come back without haste
-    slowest = max(1.0, settings.blend), 1.5 / dt
-    length = np.maximum(slowest[0], slowest[1] * np.linalg.norm(way, axis=-1) / _HASTE)
-    for vectors in turned:
-        length = np.maximum(length, slowest[1] * np.linalg.norm(vectors, axis=-1) / _HASTE_TURNING)
+    length = np.full(len(down), float(settings.blend))
+    for offset, haste in zip((way, *turned), (_HASTE, _HASTE_TURNING, _HASTE_TURNING), strict=True):
+        length = np.maximum(length, _STEEPEST * np.linalg.norm(offset, axis=-1) / (haste * dt))
     way, foot, toe, weight = (_fade(v, down, length) for v in (way, *turned, np.ones((len(down), 1))))
     return way, _quaternion(foot), _quaternion(toe), weight
 

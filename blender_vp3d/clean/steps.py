@@ -1,7 +1,7 @@
 """What cleaning does to an armature's action: smooth, hold the feet, reduce the keys; always from the raw one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import bpy
@@ -92,13 +92,13 @@ def clean(context: bpy.types.Context, armature: bpy.types.Object, bones: Bones, 
     check(armature)
     done = versions.steps(armature) | {step}
     kept = versions.clean(armature).name if versions.edited(armature) else ""
-    over = _span(context, armature, plan)
-    whole = tracks.span(armature, over.fps, None)
-    contacts = contact_keys.read(armature, whole.frames)
+    seen = tracks.span(armature, _fps(context), None).frames
+    contacts = contact_keys.read(armature, seen)
     notes = []
     with versions.renewed(armature, done):
+        over = _span(context, armature, plan)
         if contacts is not None:
-            contact_keys.write(armature, whole.frames, contacts)
+            contact_keys.write(armature, seen, contacts)
         if SMOOTH in done:
             _smooth(armature, bones, over, plan)
         if FEET in done:
@@ -131,10 +131,14 @@ def find_contacts(context: bpy.types.Context, armature: bpy.types.Object, bones:
 
 
 def _span(context: bpy.types.Context, armature: bpy.types.Object, plan: Plan) -> Span:
-    over = tracks.span(armature, context.scene.render.fps / context.scene.render.fps_base, plan.between)
+    over = tracks.span(armature, _fps(context), plan.between)
     if len(over.frames) < 2:
         raise CleanError(f"{armature.name} has no keyframes in this range: choose other frames.")
     return over
+
+
+def _fps(context: bpy.types.Context) -> float:
+    return context.scene.render.fps / context.scene.render.fps_base
 
 
 def _smooth(armature: bpy.types.Object, bones: Bones, over: Span, plan: Plan) -> None:
@@ -147,9 +151,8 @@ def _smooth(armature: bpy.types.Object, bones: Bones, over: Span, plan: Plan) ->
         before = tracks.read(armature, one, over.frames)
         signal = tracks.rotation(one, before) if one.mode else before
         for piece in over.pieces():
-            dt = over.dt(piece)
-            cleaned = without_pops(signal[piece], dt) if plan.pops else signal[piece]
-            signal[piece] = (smooth_quaternions if one.mode else smooth)(cleaned, dt, seconds)
+            cleaned = without_pops(signal[piece], over.dt) if plan.pops else signal[piece]
+            signal[piece] = (smooth_quaternions if one.mode else smooth)(cleaned, over.dt, seconds)
         changed[one] = tracks.values_near(one, rot.unit(signal), before) if one.mode else signal
     tracks.write(armature, changed, over)
 
@@ -171,7 +174,7 @@ def _found(posed: list[Leg], over: Span, plan: Plan) -> np.ndarray:
     contacts = np.zeros((len(over.frames), 2), bool)
     for piece in over.pieces():
         for side, leg in enumerate(posed):
-            contacts[piece, side] = find(leg.sole[piece], over.dt(piece), plan.thresholds)
+            contacts[piece, side] = find(leg.sole[piece], over.dt, plan.thresholds)
     return contacts
 
 
@@ -185,15 +188,13 @@ def _hold_feet(
         contacts = _found(before, whole, plan)
         contact_keys.write(armature, whole.frames, contacts)
         notes.append(f"{armature.name} had no contacts: they were found from its motion.")
-    parts = [
-        lock([_cut(leg, piece) for leg in before], contacts[piece], whole.dt(piece), plan.feet)
-        for piece in whole.pieces()
-    ]
+    hips = chains["hips"][0]
+    moves = not motion.rig.connected[hips]
+    feet = plan.feet if moves else replace(plan.feet, root_limit=0.0)
+    root, turns = lock(before, contacts, whole.dt, feet, whole.pieces())
     share = _within(whole, over, plan.feet.blend)
-    root = share[:, None] * np.concatenate([root for root, _ in parts])
-    turns = [_join([both[side] for _, both in parts], share) for side in range(len(before))]
+    turns = [Turns(*(rot.slerp(rot.IDENTITY, turn, share) for turn in vars(both).values())) for both in turns]
 
-    place = tracks.track(armature, motion.rig.names[chains["hips"][0]], "location")
     held: dict[int, tuple[Track, np.ndarray]] = {}
     for bone in {chains[name][0] for name in BONES if name in chains}:
         one = tracks.track(armature, motion.rig.names[bone], "rotation")
@@ -203,9 +204,10 @@ def _hold_feet(
         held[bone][0]: tracks.values_near(held[bone][0], new, held[bone][1])
         for bone, new in turned(motion, chains, turns, rotations).items()
     }
-    hips = chains["hips"][0]
-    if not motion.rig.connected[hips]:
-        after[place] = shifted(motion, hips, root, rotations[hips], tracks.read(armature, place, whole.frames))
+    if moves:
+        place = tracks.track(armature, motion.rig.names[hips], "location")
+        location = tracks.read(armature, place, whole.frames)
+        after[place] = shifted(motion, hips, share[:, None] * root, rotations[hips], location)
     inside = np.isin(whole.frames, over.frames)
     tracks.write(armature, {one: values[inside] for one, values in after.items()}, over)
     _, _, moved = _read_legs(context, armature, bones, whole)
@@ -221,15 +223,6 @@ def _within(whole: Span, over: Span, blend: int) -> np.ndarray:
             t = np.clip(inward * (whole.frames - end) / (blend + 1), 0, 1)
             share = np.minimum(share, t * t * (3 - 2 * t))
     return share
-
-
-def _cut(leg: Leg, piece: slice) -> Leg:
-    return replace(leg, **{name: value[piece] for name, value in vars(leg).items() if isinstance(value, np.ndarray)})
-
-
-def _join(turns: list[Turns], share: np.ndarray) -> Turns:
-    whole = (np.concatenate([getattr(turn, part.name) for turn in turns]) for part in fields(Turns))
-    return Turns(*(rot.slerp(rot.IDENTITY, turn, share) for turn in whole))
 
 
 def _slides(posed: list[Leg], contacts: np.ndarray) -> float:

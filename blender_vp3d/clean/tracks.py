@@ -59,10 +59,10 @@ class Span:
         ends = [*(np.flatnonzero(self.held[:-1]) + 1).tolist(), len(self.frames)]
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False) if end > start]
 
-    def dt(self, piece: slice) -> float:
-        """Seconds between the frames of a piece."""
-        frames = self.frames[piece]
-        return float((frames[-1] - frames[0]) / max(len(frames) - 1, 1) or 1.0) / self.fps
+    @property
+    def dt(self) -> float:
+        """Seconds between frames."""
+        return float(np.median(np.diff(self.frames))) / self.fps
 
 
 def track(armature: bpy.types.Object, bone: str, attribute: str) -> Track:

@@ -326,6 +326,9 @@ def test_a_gap_in_the_motion_stays_one():
     posed = evaluated(made)
     np.testing.assert_allclose(posed["head"][30:50], np.tile(posed["head"][29], (20, 1, 1)), atol=1e-6)
     assert np.abs(posed["head"][50] - posed["head"][49])[:3, 3].max() > 0.1
+    before = curves(made)
+    bpy.ops.vp3d.reduce_keys()
+    same(before, curves(made))
 
 
 def test_what_was_edited_by_hand_is_kept():
