@@ -24,7 +24,7 @@ _HASTE_TURNING = 6.0  # rad/s, the same of its turning
 _STEEPEST = 1.5  # slope of the smooth step by which a foot comes and goes
 _ROOT_TIME = 0.15  # s, over which the root follows the feet
 _ROOT_TRUST = 0.05  # weight of staying, against that of a standing foot
-_STRAIGHT = 0.998  # of a leg's length, beyond which the root comes down for it
+_SOFT = 0.004  # of a leg's length, short of straight: there the root comes down, and the leg reaches no farther
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _lock(legs: list[Leg], contacts: np.ndarray, dt: float, settings: Settings) 
     turns = []
     for leg, (way, foot, toe, weight) in zip(legs, held, strict=True):
         goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, settings)
-        turns.append(Turns(*bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge), foot, toe))
+        bent = bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge, _SOFT)
+        turns.append(Turns(*bent, foot, toe))
     return root, turns
 
 
@@ -212,7 +213,7 @@ def _root(
     for leg, way, share in zip(legs, moved, weights, strict=True):
         span = leg.hip + root - leg.ankle - way
         length = np.linalg.norm(leg.knee - leg.hip, axis=-1) + np.linalg.norm(leg.ankle - leg.knee, axis=-1)
-        reach = np.maximum(_STRAIGHT * length, np.linalg.norm(leg.ankle - leg.hip, axis=-1))
+        reach = np.maximum((1 - _SOFT) * length, np.linalg.norm(leg.ankle - leg.hip, axis=-1))
         highest = np.sqrt(np.maximum(reach**2 - (span[:, :2] ** 2).sum(-1), 0))
         lower = np.maximum(lower, share[:, 0] * np.maximum(span[:, 2] - highest, 0))
     spread = min(len(kernel) // 2, len(lower) - 1)

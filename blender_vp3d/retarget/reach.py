@@ -29,7 +29,7 @@ def reach(posed: Posed, end: str, goals: np.ndarray, weight: np.ndarray | float 
 
 
 def bend_to(
-    hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, goals: np.ndarray, hinge: np.ndarray
+    hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, goals: np.ndarray, hinge: np.ndarray, soft: float = _SOFT
 ) -> tuple[np.ndarray, np.ndarray]:
     """How the two bones of a limb turn in the world, (T, 4) each, for its end to be at `goals`; named as a leg is.
 
@@ -41,6 +41,7 @@ def bend_to(
         ankle: (T, 3) m, its end.
         goals: (T, 3) m.
         hinge: (T, 3) unit, axis of flexion: tells the plane of bending where the limb is straight.
+        soft: share of the limb's length, short of straight, over which it slows down.
     """
     first, second = knee - hip, ankle - knee
     a, b = (np.linalg.norm(v, axis=-1) for v in (first, second))
@@ -48,7 +49,7 @@ def bend_to(
     bend = np.arctan2((np.cross(first, second) * normal).sum(-1), (first * second).sum(-1))
     to_goal = goals - hip
     far = np.maximum(np.linalg.norm(to_goal, axis=-1), 1e-9)
-    distance = _soften(far, a + b, np.linalg.norm(ankle - hip, axis=-1))
+    distance = _soften(far, a + b, np.linalg.norm(ankle - hip, axis=-1), soft)
     distance = np.clip(distance, np.abs(a - b) + 1e-6, a + b - 1e-9)
     wanted = np.pi - np.arccos(np.clip((a * a + b * b - distance**2) / (2 * a * b), -1, 1))
     lower_bend = rot.turn(normal, wanted - bend)
@@ -78,8 +79,8 @@ def _normal(first: np.ndarray, second: np.ndarray, hinge: np.ndarray) -> np.ndar
     return rot.unit(normal - (normal * first).sum(-1, keepdims=True) * first)
 
 
-def _soften(distance: np.ndarray, longest: np.ndarray, present: np.ndarray) -> np.ndarray:
+def _soften(distance: np.ndarray, longest: np.ndarray, present: np.ndarray, soft: float) -> np.ndarray:
     """Distances that come near `longest` without reaching it, and stay exact up to the `present` one."""
-    zone = np.maximum(np.minimum(_SOFT * longest, (longest - present) / 2), 1e-9)
+    zone = np.maximum(np.minimum(soft * longest, (longest - present) / 2), 1e-9)
     over = np.maximum(distance - (longest - zone), 0)
     return np.where(over > 0, longest - zone * np.exp(-over / zone), distance)
