@@ -58,7 +58,8 @@ def _after_load(_file: str) -> None:
 
 
 @persistent
-def _before_exit(*_arguments: object) -> None:
+def _before_exit(*_arguments: object, session: Session = session) -> None:
+    # Its own `session`: Blender as a Python module calls this when the names of modules are gone already.
     session.close()
 
 
