@@ -7,9 +7,9 @@ import time
 
 import pytest
 from processes import alive
+from server_home import borrow_server
 
-from blender_vp3d.backend.client import Server
-from blender_vp3d.backend.environment import Environment, State
+from blender_vp3d.backend.environment import read
 from blender_vp3d.backend.job import Job, JobState
 from blender_vp3d.backend.session import Session
 from blender_vp3d.common import take as takes
@@ -18,17 +18,10 @@ STAGES = ("load", "detect", "lift", "refine")
 GONE_SECONDS = 2.0
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server_here():
-    """These tests run in the server's own environment: its Python is the one that runs the tests."""
-    probe = subprocess.run([sys.executable, "-I", "-c", "import torch, vp3d"], capture_output=True)
-    if probe.returncode:
-        pytest.skip("this Python is not the server's")
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    return Environment(tmp_path_factory.mktemp("home"), State.READY)
+    """The server that is installed on this computer, with caches of its own."""
+    return read(borrow_server(tmp_path_factory.mktemp("borrowed")))
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +31,7 @@ def clip(repository):
 
 @pytest.fixture
 def session():
-    command = [sys.executable, "-I", "-u", "-m", "vp3d", "serve"]
-    one = Session(lambda environment: Server(environment, command))
+    one = Session()
     yield one
     one.close()
 
@@ -105,14 +97,12 @@ def test_a_mistake_of_the_user_comes_back_as_a_sentence(session, environment, tm
 PARENT = """
 import sys, time
 from pathlib import Path
-from blender_vp3d.backend.client import Server
-from blender_vp3d.backend.environment import Environment, State
+from blender_vp3d.backend.environment import read
 from blender_vp3d.backend.job import Job
 from blender_vp3d.backend.session import Session
-command = [sys.executable, "-I", "-u", "-m", "vp3d", "serve"]
-session = Session(lambda environment: Server(environment, command))
+session = Session()
 job = Job(Path(sys.argv[1]), Path(sys.argv[2]) / "b.vp3d", {"detail": "fine", "every": 2})
-session.start(job, Environment(Path(sys.argv[2]), State.READY))
+session.start(job, read(Path(sys.argv[2])))
 told = False
 while job.active:
     session.tick()
