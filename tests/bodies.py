@@ -1,5 +1,6 @@
 """Armatures with the bone names of any rig, in any rest pose and proportions, and a motion to put onto them."""
 
+import zipfile
 from dataclasses import dataclass
 
 import bpy
@@ -9,6 +10,8 @@ from mathutils import Euler, Matrix, Vector
 from blender_vp3d import animation, belongings
 from blender_vp3d.common import armature as ours
 from blender_vp3d.retarget import body, tables
+from blender_vp3d.retarget.read import read_rig
+from blender_vp3d.retarget.transfer import leg_length
 from blender_vp3d.skeleton import person
 
 NEXT = {
@@ -237,6 +240,25 @@ def capture(joints: np.ndarray, frames: np.ndarray) -> bpy.types.Object:
     """Our armature with joints (T, 17, 3) m put onto it as a take's are, keyed at `frames`."""
     motion = ours.solve(joints, np.zeros((len(joints), 2)), np.arange(len(joints)) / 120)
     return _keyed("Captured", motion, frames)
+
+
+def captured(shared, name, first, count, every=1):
+    """An armature with captured motion, metres, of every so many frames, and the frames to look at."""
+    with zipfile.ZipFile(shared / "mocap" / "cmu-bvh.zip") as archive:
+        text = archive.read(f"cmu-bvh/{name}.bvh").decode()
+    path = f"{bpy.app.tempdir}{name.replace('/', '-')}.bvh"
+    head, motion = text.split("MOTION", 1)
+    lines = motion.strip().splitlines()
+    rows = lines[2 + first : 2 + first + every * count : every]
+    with open(path, "w") as file:  # noqa: PTH123 - a part of the motion: importing the whole takes seconds
+        file.write("\n".join([head + "MOTION", f"Frames: {len(rows)}", lines[1], *rows]) + "\n")
+    bpy.ops.import_anim.bvh(filepath=path, global_scale=0.025)
+    armature = bpy.context.object
+    bones = tables.recognise(bone.name for bone in armature.data.bones)[1]
+    rig = read_rig(armature)
+    armature.scale *= 0.9 / leg_length(rig, rig.chains(bones))
+    bpy.context.view_layer.update()
+    return armature, range(1, 1 + len(rows))
 
 
 def twin(own: bpy.types.Object, bones: dict[str, tuple[str, ...]], arms: float) -> bpy.types.Object:

@@ -121,7 +121,7 @@ def _lock(legs: list[Leg], contacts: np.ndarray, dt: float, settings: Settings) 
     root = _root(legs, [way for way, *_ in held], [weight for *_, weight in held], dt, settings)
     turns = []
     for leg, (way, foot, toe, weight) in zip(legs, held, strict=True):
-        goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, settings)
+        goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, dt, settings)
         bent = bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge, _SOFT)
         turns.append(Turns(*bent, foot, toe))
     return root, turns
@@ -223,26 +223,31 @@ def _root(
 
 
 def _over_floor(
-    leg: Leg, ankle: np.ndarray, foot: np.ndarray, toe: np.ndarray, settings: Settings
+    leg: Leg, ankle: np.ndarray, foot: np.ndarray, toe: np.ndarray, dt: float, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ankle, and turns of foot and toes, with no part of the sole under the floor: toes bend, then the foot rises."""
     if settings.floor is None:
         return ankle, foot, toe
-    carried = rot.multiply(foot, leg.foot)
-    foot = rot.multiply(_raised(rot.rotate(carried, [0, -leg.height, leg.ball]), ankle[:, 2] - settings.floor), foot)
+    carried, haste = rot.multiply(foot, leg.foot), _HASTE_TURNING * dt
+    ball = rot.rotate(carried, [0, -leg.height, leg.ball])
+    foot = rot.multiply(_raised(ball, ankle[:, 2] - settings.floor, haste), foot)
     posed = replace(leg, ankle=ankle, foot=rot.multiply(foot, leg.foot), toe=rot.multiply(toe, leg.toe))
     tip = posed.sole[:, 2] - posed.sole[:, 1]
-    toe = rot.multiply(_raised(tip, posed.sole[:, 1, 2] - settings.floor), toe)
+    toe = rot.multiply(_raised(tip, posed.sole[:, 1, 2] - settings.floor, haste), toe)
     posed = replace(posed, toe=rot.multiply(toe, leg.toe))
     under = np.clip(settings.floor - posed.sole[..., 2].min(1), 0, settings.reach_limit)
     return ankle + under[:, None] * _UP, foot, toe
 
 
-def _raised(vector: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """(T, 4) that turn vectors (T, 3) up to where they reach down by no more than `height` (T,)."""
+def _raised(vector: np.ndarray, height: np.ndarray, haste: float) -> np.ndarray:
+    """(T, 4) that turn vectors (T, 3) up to where they reach down by no more than `height` (T,), and turn by no more
+    than `haste` rad a frame to get there and back."""
     length = np.maximum(np.linalg.norm(vector, axis=-1), 1e-9)
     down = np.arcsin(np.clip(-vector[:, 2] / length, -1, 1))
     angle = np.maximum(down - np.arcsin(np.clip(height / length, 0, 1)), 0)
+    slope = haste * np.arange(len(angle))
+    after = np.maximum.accumulate(angle + slope) - slope
+    angle = np.maximum(after, np.maximum.accumulate((angle - slope)[::-1])[::-1] + slope)
     axis = np.cross(vector, _UP)
     axis[np.linalg.norm(axis, axis=-1) < 1e-6] = (1, 0, 0)
     return rot.turn(rot.unit(axis), angle)

@@ -20,7 +20,7 @@ class VP3D_UL_retarget_pairs(bpy.types.UIList):
         layout.use_property_split = False
         row = layout.row(align=True)
         row.prop(item, "use", text="")
-        row.label(text=item.source.name if item.source else "…", icon="ARMATURE_DATA")
+        row.label(text=item.source.name if item.source else "…")
         row.label(text=item.target.name if item.target else "…", icon="FORWARD")
 
 

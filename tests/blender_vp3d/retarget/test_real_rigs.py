@@ -12,8 +12,8 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 from blender_vp3d.common import armature as ours  # noqa: E402
 from blender_vp3d.common.skeletons import H36M_17  # noqa: E402
 from blender_vp3d.retarget import apply, tables  # noqa: E402
-from blender_vp3d.retarget.read import read_motion, read_rig  # noqa: E402
-from blender_vp3d.retarget.transfer import Options, leg_length  # noqa: E402
+from blender_vp3d.retarget.read import read_motion  # noqa: E402
+from blender_vp3d.retarget.transfer import Options  # noqa: E402
 
 LIMBS_DEG = 1.0  # how far a limb may point off
 JUMP_DEG = 20.0  # per frame, beyond what the source does
@@ -128,28 +128,9 @@ def test_rigify_metarig_is_known_as_one(rigify_file):
     check_follows(source, rig, job(source, rig, reach_feet=False), range(1, 21))
 
 
-def captured(shared, name, first, count):
-    """An armature with captured motion, metres, and the frames to look at."""
-    with zipfile.ZipFile(shared / "mocap" / "cmu-bvh.zip") as archive:
-        text = archive.read(f"cmu-bvh/{name}.bvh").decode()
-    path = f"{bpy.app.tempdir}{name.replace('/', '-')}.bvh"
-    head, motion = text.split("MOTION", 1)
-    lines = motion.strip().splitlines()
-    rows = lines[2 + first : 2 + first + count]
-    with open(path, "w") as file:  # noqa: PTH123 - a part of the motion: importing the whole takes seconds
-        file.write("\n".join([head + "MOTION", f"Frames: {len(rows)}", lines[1], *rows]) + "\n")
-    bpy.ops.import_anim.bvh(filepath=path, global_scale=0.025)
-    armature = bpy.context.object
-    bones = tables.recognise(bone.name for bone in armature.data.bones)[1]
-    rig = read_rig(armature)
-    armature.scale *= 0.9 / leg_length(rig, rig.chains(bones))
-    bpy.context.view_layer.update()
-    return armature, range(1, 1 + len(rows))
-
-
 @pytest.mark.parametrize("name", ["Male_Adult_01", "Female_Adult_05"])
 def test_rocketbox(shared, name):
-    source, frames = captured(shared, "salsa/04", 600, 60)
+    source, frames = bodies.captured(shared, "salsa/04", 600, 60)
     before = set(bpy.data.objects)
     bpy.ops.import_scene.fbx(filepath=str(shared / "meshes" / "rocketbox" / f"{name}.fbx"), use_anim=False)
     rig = next(thing for thing in bpy.data.objects if thing not in before and thing.type == "ARMATURE")
@@ -162,7 +143,7 @@ def test_rocketbox(shared, name):
 
 @pytest.mark.parametrize("kind", ["default", "game_engine", "mixamo", "cmu_mb"])
 def test_makehuman(shared, kind):
-    source, frames = captured(shared, "martial/05", 300, 60)
+    source, frames = bodies.captured(shared, "martial/05", 300, 60)
     with zipfile.ZipFile(shared / "meshes" / "makehuman.zip") as archive:
         bones = json.loads(archive.read(f"makehuman/rigs/standard/rig.{kind}.json"))
     rig = makehuman(bones.get("bones", bones))
@@ -205,7 +186,7 @@ JOINTS = {
 @pytest.mark.parametrize("name", ["salsa/04", "martial/05", "131_01"])
 def test_captured_motion_comes_out_where_it_was(shared, name):
     """BVH → joints → our armature → a rig of the same proportions, otherwise named, rolled and A-posed."""
-    source, frames = captured(shared, name, 300, 90)
+    source, frames = bodies.captured(shared, name, 300, 90)
     bones = tables.recognise(bone.name for bone in source.data.bones)[1]
     frames = np.array(frames, float)
     motion, stepped = read_motion(bpy.context, source, [n for chain in bones.values() for n in chain], frames)
