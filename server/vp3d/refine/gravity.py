@@ -20,6 +20,8 @@ _LEAN_SIGMA = np.radians(5.0)
 _BIAS_SIGMA = np.radians([1.5, 3.0])
 """What remains in roll and pitch however many postures are averaged: a lifter's habit of leaning people, which pictures
 check across the view but not along it."""
+_UNKNOWN_SIGMA = np.radians([1.0, 5.0])
+"""Roll and pitch where nobody stands: held near level, for feet under a seat would bend the world to their plane."""
 _KERNEL = np.radians(10.0)
 _KERNELS = np.radians([60.0, 60.0, 40.0, 30.0, 20.0] + [10.0] * 10)
 """Leans beyond this are no standing; a first estimate starts wide, so that a tilted camera does not hide who stands."""
@@ -31,6 +33,10 @@ _LOAD_HEIGHT = 0.06
 """m; a foot that stays this much higher than the other carries a quarter of the weight."""
 _CROUCH = 0.55
 """Centre of mass above the feet as a share of the leg's length, below which a person does not stand."""
+
+_SEATED = 0.82
+"""Distance from hip to ankle of the leg that carries, as a share of the leg's length, below which a seat may carry: a
+right angle at the knee gives 0.71, walking stays above 0.9."""
 
 
 def tangent_basis(up: np.ndarray) -> np.ndarray:
@@ -82,11 +88,13 @@ def balance(poses: np.ndarray, up: np.ndarray, step: float, kernel: float = _KER
     load = _above(height[:, ::-1], height, _LOAD_HEIGHT)
     support = np.einsum("tf,tfk->tk", load, feet) + skeleton.SUPPORT_AHEAD * skeleton.forward(poses, up)
     rise = averaged(np.einsum("j,tjk->tk", skeleton.MASSES, poses) - support)
+    reach = averaged((load * np.linalg.norm(poses[:, skeleton.HIPS] - feet, axis=-1)).sum(-1))
     length = np.linalg.norm(rise, axis=-1)
     direction = rise / np.maximum(length, 1e-9)[:, None]
     leg = skeleton.leg_length(skeleton.bone_lengths(poses))
     angle2 = 2 * (1 - direction @ up)
-    return direction, _above(length / leg, _CROUCH, 0.08) / (1 + angle2 / kernel**2) ** 2
+    upright = _above(length / leg, _CROUCH, 0.08) * _above(reach / leg, _SEATED, 0.03)
+    return direction, upright / (1 + angle2 / kernel**2) ** 2
 
 
 def _above(values: np.ndarray, threshold: float | np.ndarray, width: float) -> np.ndarray:
@@ -128,6 +136,8 @@ def estimate(people: list[np.ndarray], seen: list[np.ndarray], step: float) -> G
         information, gradient = level_prior(up)
         information += np.diag(precision)
         up = tilt(up, np.linalg.solve(information, precision * lean - gradient))
+    if postures < 1:
+        return Gravity(LEVEL, np.diag(_UNKNOWN_SIGMA**-2), float(postures))
     return Gravity(up, information, float(postures))
 
 

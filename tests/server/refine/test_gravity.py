@@ -46,6 +46,20 @@ def test_lying_does_not_count():
     assert angle(mixed.up, R[:, 2]) < 5
 
 
+def test_a_seat_carries_who_sits():
+    R = camera(0, 0)
+    sitting = np.repeat(walk(np.zeros(1)), 100, axis=0)
+    ahead = skeleton.forward(sitting, UP)[0]
+    for hip, knee, ankle in ((4, 5, 6), (1, 2, 3)):
+        thigh = np.linalg.norm(sitting[0, knee] - sitting[0, hip])
+        shin = np.linalg.norm(sitting[0, ankle] - sitting[0, knee])
+        sitting[:, knee] = sitting[:, hip] + thigh * ahead
+        sitting[:, ankle] = sitting[:, knee] - shin * UP
+    gravity = estimate([sitting @ R.T], [np.ones(100)], 1 / FPS)
+    assert gravity.postures < 1
+    assert angle(gravity.up, LEVEL) < 3
+
+
 @pytest.mark.parametrize("axis", ["x", "y"])
 @pytest.mark.parametrize("heading", [0, 50, 90, 200])
 def test_nobody_upright_means_a_level_camera(axis, heading):
