@@ -1,5 +1,6 @@
 """Armatures with the bone names of any rig, in any rest pose and proportions, and a motion to put onto them."""
 
+import json
 import zipfile
 from dataclasses import dataclass
 
@@ -259,6 +260,58 @@ def captured(shared, name, first, count, every=1):
     armature.scale *= 0.9 / leg_length(rig, rig.chains(bones))
     bpy.context.view_layer.update()
     return armature, range(1, 1 + len(rows))
+
+
+def rocketbox(shared, name):
+    """The armature of one of Rocketbox's characters, with its mesh."""
+    before = set(bpy.data.objects)
+    bpy.ops.import_scene.fbx(filepath=str(shared / "meshes" / "rocketbox" / f"{name}.fbx"), use_anim=False)
+    return next(thing for thing in bpy.data.objects if thing not in before and thing.type == "ARMATURE")
+
+
+def makehuman(shared, kind):
+    """The armature of one of MakeHuman's rigs."""
+    with zipfile.ZipFile(shared / "meshes" / "makehuman.zip") as archive:
+        bones = json.loads(archive.read(f"makehuman/rigs/standard/rig.{kind}.json"))
+    bones = bones.get("bones", bones)
+    data = bpy.data.armatures.new("MakeHuman")
+    rig = bpy.data.objects.new("MakeHuman", data)
+    bpy.context.scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    lift = -min(bone["tail"]["default_position"][2] for bone in bones.values())
+    for name, bone in bones.items():
+        made = data.edit_bones.new(name)
+        for end in ("head", "tail"):
+            setattr(made, end, np.array(bone[end]["default_position"]) + np.array([0, 0, lift]))
+        made.roll = bone["roll"]
+    for name, bone in bones.items():
+        if bone["parent"]:
+            data.edit_bones[name].parent = data.edit_bones[bone["parent"]]
+            data.edit_bones[name].use_connect = bone["use_connect"]
+        data.edit_bones[name].use_inherit_rotation = bone["use_inherit_rotation"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return rig
+
+
+def stretch_legs(armature: bpy.types.Object, thigh: str, foot: str, legs: float) -> None:
+    """Give an armature that stands upright legs that are `legs` times as long; the names are of a leg's bones."""
+    place = armature.matrix_world
+    hip, ankle = ((place @ armature.data.bones[name].head_local).z for name in (thigh, foot))
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    edit = armature.data.edit_bones
+    connected = [bone for bone in edit if bone.use_connect]
+    for bone in connected:
+        bone.use_connect = False
+    for bone in edit:
+        for end in ("head", "tail"):
+            at = place @ getattr(bone, end)
+            at.z += (legs - 1) * (np.clip(at.z, ankle, hip) - ankle)
+            setattr(bone, end, place.inverted() @ at)
+    for bone in connected:
+        bone.use_connect = True
+    bpy.ops.object.mode_set(mode="OBJECT")
 
 
 def twin(own: bpy.types.Object, bones: dict[str, tuple[str, ...]], arms: float) -> bpy.types.Object:

@@ -36,6 +36,7 @@ class Settings:
         blend: frames before and after a contact over which the foot comes and goes, or more where it was moved far.
         root_limit: m, farthest that the root is moved, apart from the height that all of the motion gains or loses;
             0 for a root that stays.
+        sink_limit: m, farthest that it comes down besides, to where straight legs reach.
         reach_limit: m, farthest that a foot is moved.
         turn_limit: rad, farthest that a foot is turned.
         floor: m, height of the floor in the world; None for no floor.
@@ -44,6 +45,7 @@ class Settings:
     strength: float = 1.0
     blend: int = 5
     root_limit: float = 0.02
+    sink_limit: float = 0.05
     reach_limit: float = 0.15
     turn_limit: float = np.radians(45)
     floor: float | None = 0.0
@@ -63,6 +65,8 @@ class Leg:
         height: m from sole to ankle.
         ball: m that the toes start in front of the ankle.
         tip: m that they end in front of it.
+        heel: m that the heel ends behind it.
+        width: m, of the heel.
     """
 
     hip: np.ndarray
@@ -74,12 +78,14 @@ class Leg:
     height: float
     ball: float
     tip: float
+    heel: float = 0.0
+    width: float = 0.0
 
     @property
     def sole(self) -> np.ndarray:
-        """(T, 3, 3) m: under the ankle, under the ball of the foot, at the tip of the toes."""
-        heel = self.ankle + rot.rotate(self.foot, [0, -self.height, 0])
-        ball = heel + rot.rotate(self.foot, [0, 0, self.ball])
+        """(T, 3, 3) m: under the end of the heel, under the ball of the foot, at the tip of the toes."""
+        heel = self.ankle + rot.rotate(self.foot, [0, -self.height, -self.heel])
+        ball = self.ankle + rot.rotate(self.foot, [0, -self.height, self.ball])
         return np.stack([heel, ball, ball + rot.rotate(self.toe, [0, 0, self.tip - self.ball])], axis=1)
 
 
@@ -216,10 +222,11 @@ def _root(
         reach = np.maximum((1 - _SOFT) * length, np.linalg.norm(leg.ankle - leg.hip, axis=-1))
         highest = np.sqrt(np.maximum(reach**2 - (span[:, :2] ** 2).sum(-1), 0))
         lower = np.maximum(lower, share[:, 0] * np.maximum(span[:, 2] - highest, 0))
+    lower = np.minimum(lower, settings.sink_limit)
     spread = min(len(kernel) // 2, len(lower) - 1)
     peaks = np.lib.stride_tricks.sliding_window_view(np.pad(lower, spread), 2 * spread + 1).max(-1)
     root[:, 2] -= convolve(peaks[:, None], kernel, mirrored=True)[:, 0]
-    return _limited(root, settings.root_limit)
+    return root
 
 
 def _over_floor(
@@ -235,7 +242,8 @@ def _over_floor(
     tip = posed.sole[:, 2] - posed.sole[:, 1]
     toe = rot.multiply(_raised(tip, posed.sole[:, 1, 2] - settings.floor, haste), toe)
     posed = replace(posed, toe=rot.multiply(toe, leg.toe))
-    under = np.clip(settings.floor - posed.sole[..., 2].min(1), 0, settings.reach_limit)
+    edge = leg.width / 2 * np.abs(rot.rotate(posed.foot, [1.0, 0, 0])[:, 2])  # of a foot that is tilted sideways
+    under = np.clip(settings.floor - posed.sole[..., 2].min(1) + edge, 0, settings.reach_limit)
     return ankle + under[:, None] * _UP, foot, toe
 
 

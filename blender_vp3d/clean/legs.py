@@ -9,8 +9,8 @@ from ..retarget.transfer import ankle_height
 from .feet import Leg, Turns
 
 SIDES = (".L", ".R")
-_TOES = 0.1  # of the way from ankle to toes: shorter ones are drawn to somewhere else
-_TOES_USUAL = 0.6  # of it, the longest on the meshes of real characters
+_SHORT_TOES = 0.1  # of the way from ankle to toes: these are drawn to somewhere else
+_TOES, _HEEL, _WIDTH = 0.6, 0.5, 0.6  # of that way: soles of Rocketbox's bodies, for what bones do not tell
 BONES = ("hips", *(bone + side for side in SIDES for bone in ("thigh", "shin", "foot", "toe")))
 """Canonical bones that holding feet reads and moves, if the rig has them."""
 
@@ -40,8 +40,8 @@ def legs(motion: Motion, chains: Chains) -> list[Leg]:
         ball = (rig.heads[chains[toe][0]] if toes else rig.tails[chains[foot][-1]]) - start
         tip = rig.tails[chains[toe if toes else foot][-1]] - start
         ball, tip = (max(0.0, rig.scale * float(end @ ahead)) for end in (ball, tip))
-        if toes and tip - ball < _TOES * ball:
-            tip = (1 + _TOES_USUAL) * ball
+        if toes and tip - ball < _SHORT_TOES * ball:
+            tip = (1 + _TOES) * ball
         made.append(
             Leg(
                 hip=motion.head(chains[f"thigh{side}"][0]),
@@ -53,6 +53,8 @@ def legs(motion: Motion, chains: Chains) -> list[Leg]:
                 height=height,
                 ball=ball,
                 tip=max(ball, tip),
+                heel=_HEEL * ball,
+                width=_WIDTH * ball,
             )
         )
     return made

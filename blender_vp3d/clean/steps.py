@@ -190,7 +190,7 @@ def _hold_feet(
         notes.append(f"{armature.name} had no contacts: they were found from its motion.")
     hips = chains["hips"][0]
     moves = not motion.rig.connected[hips]
-    feet = plan.feet if moves else replace(plan.feet, root_limit=0.0)
+    feet = plan.feet if moves else replace(plan.feet, root_limit=0.0, sink_limit=0.0)
     root, turns = lock(before, contacts, whole.dt, feet, whole.pieces())
     share = _within(whole, over, plan.feet.blend)
     turns = [Turns(*(rot.slerp(rot.IDENTITY, turn, share) for turn in vars(both).values())) for both in turns]

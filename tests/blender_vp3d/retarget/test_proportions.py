@@ -127,18 +127,7 @@ def test_feet_stand_on_generated_rigify_rigs(shared, legs):
     source = walking(shared)
     bpy.ops.preferences.addon_enable(module="rigify")
     bpy.ops.object.armature_basic_human_metarig_add()
-    bpy.ops.object.mode_set(mode="EDIT")
-    edit = bpy.context.object.data.edit_bones
-    hip, ankle = edit["thigh.L"].head.z, edit["foot.L"].head.z
-    connected = [bone.name for bone in edit if bone.use_connect]
-    for bone in edit:
-        bone.use_connect = False
-    for bone in edit:
-        for end in (bone.head, bone.tail):
-            end.z += (legs - 1) * (np.clip(end.z, ankle, hip) - ankle)
-    for name in connected:
-        edit[name].use_connect = True
-    bpy.ops.object.mode_set(mode="OBJECT")
+    bodies.stretch_legs(bpy.context.object, "thigh.L", "foot.L", legs)
     bpy.ops.pose.rigify_generate()
     rig = next(thing for thing in bpy.data.objects if thing.type == "ARMATURE" and "torso" in thing.data.bones)
     onto(source, rig)
@@ -146,3 +135,24 @@ def test_feet_stand_on_generated_rigify_rigs(shared, legs):
     check_stands(rig, posed[:, :2, :3, 3])
     assert posed[:, 2:, 2, 3].min() > -0.01, "the balls of the feet"
     bpy.ops.preferences.addon_disable(module="rigify")
+
+
+@pytest.mark.parametrize("legs", [0.7, 1.0, 1.3], ids=["short", "as made", "long"])
+@pytest.mark.parametrize("make", [bodies.rocketbox, bodies.makehuman])
+def test_feet_stand_on_rigs_that_others_made(shared, make, legs):
+    source = dancing(shared)
+    rig = make(shared, "Male_Adult_01" if make is bodies.rocketbox else "default")
+    bones = bones_of(bpy.context.scene, rig)
+    if legs != 1:
+        bodies.stretch_legs(rig, bones["thigh.L"][0], bones["foot.L"][0], legs)
+    onto(source, rig)
+    names = [bones[f"foot{side}"][0] for side in (".L", ".R")]
+    check_stands(rig, evaluated(rig, names)[..., :3, 3])
+    for mesh in rig.children if legs == 1 else ():
+        for frame in range(1, FRAMES + 1, 3) if mesh.type == "MESH" else ():
+            bpy.context.scene.frame_set(frame)
+            seen = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+            at = np.empty(3 * len(seen.data.vertices), np.float32)
+            seen.data.vertices.foreach_get("co", at)
+            up = np.array(seen.matrix_world)[2]
+            assert (at.reshape(-1, 3) @ up[:3] + up[3]).min() > -0.01

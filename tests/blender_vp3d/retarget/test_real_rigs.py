@@ -1,6 +1,5 @@
 """Rigs that others made (Rigify's generated human, Microsoft Rocketbox, MakeHuman) and motion that was captured."""
 
-import json
 import zipfile
 
 import bodies
@@ -131,9 +130,7 @@ def test_rigify_metarig_is_known_as_one(rigify_file):
 @pytest.mark.parametrize("name", ["Male_Adult_01", "Female_Adult_05"])
 def test_rocketbox(shared, name):
     source, frames = bodies.captured(shared, "salsa/04", 600, 60)
-    before = set(bpy.data.objects)
-    bpy.ops.import_scene.fbx(filepath=str(shared / "meshes" / "rocketbox" / f"{name}.fbx"), use_anim=False)
-    rig = next(thing for thing in bpy.data.objects if thing not in before and thing.type == "ARMATURE")
+    rig = bodies.rocketbox(shared, name)
     assert tables.recognise(bone.name for bone in rig.data.bones)[0] == "biped"
     check_follows(source, rig, job(source, rig, reach_feet=False), frames)
     hips = [f"Bip01 {name}" for name in ("Pelvis", "L Thigh", "R Thigh")]
@@ -144,35 +141,11 @@ def test_rocketbox(shared, name):
 @pytest.mark.parametrize("kind", ["default", "game_engine", "mixamo", "cmu_mb"])
 def test_makehuman(shared, kind):
     source, frames = bodies.captured(shared, "martial/05", 300, 60)
-    with zipfile.ZipFile(shared / "meshes" / "makehuman.zip") as archive:
-        bones = json.loads(archive.read(f"makehuman/rigs/standard/rig.{kind}.json"))
-    rig = makehuman(bones.get("bones", bones))
+    rig = bodies.makehuman(shared, kind)
     assert tables.recognise(bone.name for bone in rig.data.bones)[0] == {
         "default": "makehuman", "game_engine": "unreal", "mixamo": "mixamo", "cmu_mb": "cmu",
     }[kind]  # fmt: skip
     check_follows(source, rig, job(source, rig, reach_feet=False), frames)
-
-
-def makehuman(bones):
-    """The armature of one of MakeHuman's rigs, 10 cm a unit there."""
-    data = bpy.data.armatures.new("MakeHuman")
-    rig = bpy.data.objects.new("MakeHuman", data)
-    bpy.context.scene.collection.objects.link(rig)
-    bpy.context.view_layer.objects.active = rig
-    bpy.ops.object.mode_set(mode="EDIT")
-    lift = -min(bone["tail"]["default_position"][2] for bone in bones.values())
-    for name, bone in bones.items():
-        made = data.edit_bones.new(name)
-        for end in ("head", "tail"):
-            setattr(made, end, np.array(bone[end]["default_position"]) + np.array([0, 0, lift]))
-        made.roll = bone["roll"]
-    for name, bone in bones.items():
-        if bone["parent"]:
-            data.edit_bones[name].parent = data.edit_bones[bone["parent"]]
-            data.edit_bones[name].use_connect = bone["use_connect"]
-        data.edit_bones[name].use_inherit_rotation = bone["use_inherit_rotation"]
-    bpy.ops.object.mode_set(mode="OBJECT")
-    return rig
 
 
 JOINTS = {
