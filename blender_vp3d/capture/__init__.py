@@ -1,17 +1,5 @@
 """Choose a video, capture it, watch it, and apply what was found."""
 
-from . import operators, panels, properties, running
+from ..registration import of_modules
 
-_MODULES = (properties, operators, panels, running)
-
-
-def register() -> None:
-    """Register properties, operators, panels and handlers."""
-    for module in _MODULES:
-        module.register()
-
-
-def unregister() -> None:
-    """Stop the server and take everything back."""
-    for module in reversed(_MODULES):
-        module.unregister()
+register, unregister = of_modules(__name__, ("operators", "panels", "properties", "running"))

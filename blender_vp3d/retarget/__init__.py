@@ -1,17 +1,5 @@
 """Motion of one armature onto another, whatever its bones are called and however it rests."""
 
-from importlib import import_module
+from ..registration import of_modules
 
-_MODULES = ("properties", "operators", "panels")  # by name: the maths beside them must not need Blender
-
-
-def register() -> None:
-    """Register properties, operators and panels."""
-    for module in _MODULES:
-        import_module(f".{module}", __package__).register()
-
-
-def unregister() -> None:
-    """Take everything back."""
-    for module in reversed(_MODULES):
-        import_module(f".{module}", __package__).unregister()
+register, unregister = of_modules(__name__, ("properties", "operators", "panels"))

@@ -35,12 +35,11 @@ MAX_ACCELERATION = 200.0
 SIZE_S = 1.0
 """Time (s) to both sides whose largest extent of a person is taken for the size: limbs fold, and joints are missed."""
 
-_LIMBS = (
-    ("eye", "ear"),
-    ("shoulder", "elbow", "wrist"),
-    ("hip", "knee", "ankle", "heel", "toe"),
-)
-"""Joints whose left and right a detector confuses together."""
+_LIMBS = [
+    tuple(np.array([BODY_21.index(f"{side}_{part}") for part in parts]) for side in ("left", "right"))
+    for parts in (("eye", "ear"), ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "heel", "toe"))
+]
+"""Left and right joints that a detector confuses together."""
 
 
 def fill_gaps(tracks: Tracks, fps: float) -> Tracks:
@@ -74,9 +73,7 @@ def _unflip(
 
     A detector takes a stooping back for a front for seconds. People who turn do not teleport: their sides meet first.
     """
-    for parts in _LIMBS:
-        left = np.array([BODY_21.index(f"left_{part}") for part in parts])
-        right = np.array([BODY_21.index(f"right_{part}") for part in parts])
+    for left, right in _LIMBS:
         apart = _apart(joints[:, left], joints[:, right])
         frames = np.flatnonzero(apart > MIN_APART * scale)
         steps = np.diff(times[frames])
@@ -123,9 +120,7 @@ def _unswap(joints: np.ndarray, confidence: np.ndarray, source: np.ndarray, scal
 
     Where a joint has to be is the straight line between the frames before and after the run.
     """
-    for parts in _LIMBS:
-        left = np.array([BODY_21.index(f"left_{part}") for part in parts])
-        right = np.array([BODY_21.index(f"right_{part}") for part in parts])
+    for left, right in _LIMBS:
         for length in range(1, MAX_SWAP_FRAMES + 1):
             free = 0
             for start in np.flatnonzero(_swapped(joints[:, left], joints[:, right], length, scale)) + 1:
