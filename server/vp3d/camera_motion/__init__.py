@@ -1,0 +1,5 @@
+"""How the camera moved, from the features of the background outside the people."""
+
+from vp3d.camera_motion.types import CameraMotion, still
+
+__all__ = ["CameraMotion", "still"]
