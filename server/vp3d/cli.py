@@ -106,6 +106,12 @@ def capture(
     lens: Annotated[float | None, typer.Option(help="Focal length in mm, with --sensor.")] = None,
     sensor: Annotated[float | None, typer.Option(help="Sensor width in mm, with --lens.")] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view in degrees.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration of the lens: OpenCV, Pose2Sim or Qualisys.")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="The camera in it that took the clip. [default: that of the clip's name]")
+    ] = None,
 ) -> None:
     """Turn a video into a take. Stopped with Ctrl-C, the next run goes on from the last finished stage."""
     from vp3d import pipeline
@@ -124,6 +130,8 @@ def capture(
         focal_mm=lens,
         sensor_mm=sensor,
         fov_deg=fov,
+        calibration=None if calibration is None else str(calibration),
+        camera=camera,
     )
     output = output or Path(f"{video.stem}.vp3d")
     check_output(output, video)

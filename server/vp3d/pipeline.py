@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vp3d import __version__, cache, detect, lift, media, models, refine, track
+from vp3d.calibration import CalibratedCamera, pick, read_calibration
 from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
@@ -46,6 +47,8 @@ class Options:
         focal_mm: focal length in mm, with `sensor_mm`.
         sensor_mm: width of the sensor in mm.
         fov_deg: horizontal field of view in degrees.
+        calibration: path of a calibration file, as `calibration.read_calibration` takes it.
+        camera: which of its cameras took the clip; None for the only one, or that of the clip's name.
     """
 
     people: str = "main"
@@ -61,6 +64,8 @@ class Options:
     focal_mm: float | None = None
     sensor_mm: float | None = None
     fov_deg: float | None = None
+    calibration: str | None = None
+    camera: str | None = None
 
     def __post_init__(self) -> None:
         """Raise UserError for people who are nobody and a range that holds no frame."""
@@ -140,6 +145,7 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
         focal_mm=options.focal_mm,
         sensor_mm=options.sensor_mm,
         fov_deg=options.fov_deg,
+        calibration=_calibrated(options, video),
     )
     stop = min(options.end or info.frame_count, info.frame_count)
     wanted = range(options.start, stop, options.every)
@@ -227,6 +233,14 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "warnings": _warnings(info, tracks, about_people, lifter, solved),
         },
     )
+
+
+def _calibrated(options: Options, video: Path) -> CalibratedCamera | None:
+    if options.calibration is None:
+        if options.camera is not None:
+            raise UserError(f"There is no calibration to take camera “{options.camera}” from.", "Give its file too.")
+        return None
+    return pick(read_calibration(options.calibration), options.camera, video.stem)
 
 
 def _about_lifter(lifter: lift.Lifter) -> dict:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vp3d.calibration import CalibratedCamera
 from vp3d.errors import UserError
 from vp3d.media import VideoInfo
 
@@ -44,7 +45,7 @@ class Lens:
     Attributes:
         K: (3, 3) px, float64, (0, 0) at the centre of the top-left pixel.
         distortion: (5,) k1 k2 p1 p2 k3.
-        source: "user", "metadata" or "prior".
+        source: "calibration", "user", "metadata" or "prior".
         note: one sentence for the report.
         focal_sigma: relative 1 sigma of the focal length, 0 where it is known.
     """
@@ -62,8 +63,10 @@ def choose_lens(
     focal_mm: float | None = None,
     sensor_mm: float | None = None,
     fov_deg: float | None = None,
+    calibration: CalibratedCamera | None = None,
 ) -> Lens:
-    """The best known lens: what the user says, else what the file says, else a guess with its uncertainty.
+    """The best known lens: calibrated, else what the user says, else what the file says, else a guess with its
+    uncertainty.
 
     Args:
         info: size, metadata and camera model of the clip.
@@ -71,14 +74,16 @@ def choose_lens(
         focal_mm: focal length in mm, together with `sensor_mm`, the sensor's longer side in mm (Blender's sensor width
             with sensor fit Auto).
         fov_deg: field of view across the picture's longer side, degrees (Blender's, with sensor fit Auto).
+        calibration: of the camera that took the clip.
 
     Raises:
-        UserError: the values contradict each other or no lens has them.
+        UserError: the values contradict each other, no lens has them, or they are for another picture size.
     """
     long_side = max(info.width, info.height)
-    if sum(value is not None for value in (focal_px, focal_mm, fov_deg)) > 1:
+    if sum(value is not None for value in (calibration, focal_px, focal_mm, fov_deg)) > 1:
         raise UserError(
-            "The lens is given in more than one way.", "Give pixels, or mm and sensor width, or the field of view."
+            "The lens is given in more than one way.",
+            "Give a calibration file, or pixels, or mm and sensor width, or the field of view.",
         )
     if (focal_mm is None) != (sensor_mm is None):
         missing = "sensor width" if sensor_mm is None else "focal length"
@@ -89,6 +94,11 @@ def choose_lens(
     if fov_deg is not None and not 1 <= fov_deg <= 150:
         raise UserError(f"A field of view of {fov_deg:g}° is not possible.", "Give degrees between 1 and 150.")
 
+    if calibration is not None:
+        K = calibration.of_size(info.width, info.height)
+        name = f" of camera “{calibration.name}”" if calibration.name else ""
+        note = f"Focal length {K[0, 0]:.0f} px and distortion from the calibration{name}."
+        return Lens(K, calibration.distortion, "calibration", note, 0.0)
     if focal_px is not None:
         return _lens(info, focal_px, "user", f"Focal length {focal_px:.0f} px, as you gave it.", 0.0)
     if focal_mm is not None and sensor_mm is not None:

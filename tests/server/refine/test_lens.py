@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vp3d.calibration import CalibratedCamera
 from vp3d.errors import UserError
 from vp3d.media import VideoInfo
 from vp3d.refine import choose_lens
@@ -84,3 +85,18 @@ def test_impossible_lenses_are_refused_in_words(values):
         choose_lens(clip(), **values)
     assert caught.value.message.endswith(".")
     assert caught.value.hint.endswith(".")
+
+
+def test_a_calibration_comes_first():
+    K = np.array([[1480.0, 0, 950], [0, 1485, 545], [0, 0, 1]])
+    camera = CalibratedCamera("left", (1920, 1080), K, np.array([-0.2, 0.05, 0, 0, 0]))
+    lens = choose_lens(clip(focal_35mm=26.0), calibration=camera)
+    assert (lens.source, lens.focal_sigma) == ("calibration", 0.0)
+    assert "“left”" in lens.note
+    np.testing.assert_array_equal(lens.K, K)
+    np.testing.assert_array_equal(lens.distortion, camera.distortion)
+    assert choose_lens(clip(960, 540), calibration=camera).K[0, 0] == pytest.approx(740)
+    with pytest.raises(UserError, match="1920 × 1080"):
+        choose_lens(clip(1080, 1920), calibration=camera)
+    with pytest.raises(UserError, match="more than one way"):
+        choose_lens(clip(), focal_px=1500.0, calibration=camera)

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
@@ -128,12 +129,21 @@ def test_unknown_lens(walking, wrong):
     assert solution.report["lens"]["note"] == "A guess."
 
 
-def test_distorted_lens(walking):
-    distortion = np.array([-0.2, 0.05, 0.001, -0.001, 0.0])
+@pytest.mark.parametrize("k1", [-0.38, 0.3])
+def test_distorted_lens(walking, k1):
+    distortion = np.array([k1, 0.1, 0.001, -0.001, 0.0])
     tracks, poses = shoot(walking[None], camera(distortion))
-    solution = solve(tracks, poses, Lens(K, distortion, "user", "", 0.0), SIZE, FPS)
+    solution = solve(tracks, poses, Lens(K, distortion, "calibration", "", 0.0), SIZE, FPS)
     assert solution.report["people"][0]["residual_px_median"] < 1.2 * 2 * np.sqrt(2 * np.log(2))
     np.testing.assert_array_equal(solution.camera.distortion, distortion)
+    seen = solution.camera
+    rotation = cv2.Rodrigues(seen.R[0])[0]
+    for frame in (0, 120):
+        ours = solution.joints[0, frame][list(H36M_FROM_COCO)]
+        pixels = cv2.projectPoints(ours, rotation, seen.t[0], seen.K[0], distortion)[0][:, 0]
+        coco = list(H36M_FROM_COCO.values())
+        off = np.linalg.norm(pixels - tracks.joints[0, frame, coco], axis=-1)
+        np.testing.assert_allclose(solution.residual_px[0, frame, coco], off, atol=1e-6)
 
 
 def test_two_people_share_the_world(walking):
