@@ -1,0 +1,181 @@
+"""Networks that find a person's joints in crops of one or several views.
+
+`PoseNetwork` looks at every view by itself: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking" (ECCV
+2018). `CDRNet` lets views share what they see through features that are turned into the world's axes and back: Remelli
+et al., "Lightweight Multi-View 3D Pose Estimation through Camera-Disentangled Representation" (CVPR 2020).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vp3d.stereo.resnet import STRIDE, ResNet
+
+CROP = 256
+"""px, side of the square crop that the networks are made for."""
+HEATMAP_STRIDE = 4
+"""Input pixels per heatmap cell: the encoder's 32, halved three times by the decoder."""
+HEATMAP_SIGMA = 3.0
+"""Heatmap cells, spread of the Gaussian of height 1 that a joint is trained to look like."""
+SHARPNESS = 20.0
+"""Factor on a heatmap before the softmax. A Gaussian of height 1 then outweighs 4,096 empty cells by far, and keeps a
+spread of 0.67 cells: much narrower ones snap to cell centres. Together 0.005 px off at worst."""
+
+_DECODER = 256
+_GROUPS = 100
+CAMERA_FEATURES, WORLD_FEATURES = 3 * _GROUPS, 4 * _GROUPS
+"""Channels that a view's axes and the world's axes are described by: homogeneous points, three and four at a time."""
+
+
+@dataclass(frozen=True)
+class StereoArchitecture:
+    """What is needed to build a network.
+
+    Attributes:
+        joints: number of heatmaps.
+        depth: layers of the encoder, one of `resnet.DEPTHS`.
+        fused: whether views share features (`CDRNet`).
+    """
+
+    joints: int
+    depth: int = 50
+    fused: bool = True
+
+
+class Decoder(nn.Sequential):
+    """Three transposed convolutions and a 1×1: (B, C, h, w) to heatmaps (B, joints, 8 h, 8 w)."""
+
+    def __init__(self, inputs: int, joints: int) -> None:
+        layers: list[nn.Module] = []
+        for channels in (inputs, _DECODER, _DECODER):
+            layers += [
+                nn.ConvTranspose2d(channels, _DECODER, 4, 2, 1, bias=False), nn.BatchNorm2d(_DECODER), nn.ReLU()
+            ]  # fmt: skip
+        last = nn.Conv2d(_DECODER, joints, 1)
+        nn.init.normal_(last.weight, std=0.001)
+        nn.init.zeros_(last.bias)
+        super().__init__(*layers, last)
+
+
+class PoseNetwork(nn.Module):
+    """Encoder and decoder; every view by itself."""
+
+    def __init__(self, architecture: StereoArchitecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = ResNet(architecture.depth)
+        self.decoder = Decoder(self.encoder.channels, architecture.joints)
+
+    def forward(self, crops: torch.Tensor, projections: torch.Tensor | None = None) -> torch.Tensor:
+        """Heatmaps (B, V, joints, H / 4, W / 4) of crops (B, V, 3, H, W); `projections` are not looked at."""
+        return self.decoder(self.encoder(crops.flatten(0, 1))).unflatten(0, crops.shape[:2])
+
+
+class CDRNet(PoseNetwork):
+    """`PoseNetwork` with canonical fusion between encoder and decoder: any number of views, also of unseen cameras.
+
+    Every view's features become homogeneous points that its camera matrix turns into world axes, where they are
+    averaged over views and mixed, and that turn back into each view. The view's own features are added, so that a
+    single view still works.
+    """
+
+    def __init__(self, architecture: StereoArchitecture) -> None:
+        super().__init__(architecture)
+        channels = self.encoder.channels
+        self.to_points = _mix(channels, CAMERA_FEATURES)
+        self.fuse = nn.Sequential(_mix(WORLD_FEATURES, WORLD_FEATURES), _mix(WORLD_FEATURES, WORLD_FEATURES))
+        self.to_features = _mix(CAMERA_FEATURES, channels)
+
+    def forward(self, crops: torch.Tensor, projections: torch.Tensor | None = None) -> torch.Tensor:
+        """Heatmaps (B, V, joints, H / 4, W / 4).
+
+        Args:
+            crops: (B, V, 3, H, W).
+            projections: (B, V, 3, 4) from the world, metres around the person, to the crop, -1..1 (`to_unit_crop`).
+        """
+        if projections is None:
+            raise ValueError("a network that fuses views needs their camera matrices")
+        views = crops.shape[:2]
+        features = self.encoder(crops.flatten(0, 1))
+        points = self.to_points(features).unflatten(0, views)
+        world = transform_features(points, torch.linalg.pinv(projections.float()))
+        fused = self.fuse(world.mean(1))[:, None].expand(-1, views[1], -1, -1, -1)
+        back = transform_features(fused, projections.float()).flatten(0, 1)
+        return self.decoder(features + self.to_features(back)).unflatten(0, views)
+
+
+def build(architecture: StereoArchitecture) -> PoseNetwork:
+    """The network that an architecture describes."""
+    return (CDRNet if architecture.fused else PoseNetwork)(architecture)
+
+
+def _mix(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def transform_features(features: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """Feature transform layer: consecutive channels (B, V, G·n, h, w) as points, times matrices (B, V, m, n).
+
+    Returns (B, V, G·m, h, w). Remelli et al. (2020), section 3.2.
+    """
+    points = features.unflatten(2, (-1, matrices.shape[-1]))
+    return torch.einsum("bvmn,bvgnhw->bvgmhw", matrices.to(features.dtype), points).flatten(2, 3)
+
+
+def to_unit_crop(projections: torch.Tensor, centre: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Camera matrices for `CDRNet`: pixels of the crop as -1..1, the world's origin moved to the person.
+
+    In these units a camera matrix is well conditioned (2.3 against 2,900 with pixels), and which part of the room a
+    person stands in makes no difference.
+
+    Args:
+        projections: (..., V, 3, 4) from metres to pixels of the crop.
+        centre: (..., 3) m, about where the person is.
+        size: width and height of the crop, px.
+    """
+    moved = projections.clone()
+    moved[..., 3] += (projections[..., :3] @ centre[..., None, :, None])[..., 0]
+    width, height = size
+    unit = projections.new_tensor([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+    unit = unit @ moved
+    return unit / unit[..., 2, 3][..., None, None]
+
+
+def soft_argmax(heatmaps: torch.Tensor, stride: int = HEATMAP_STRIDE) -> torch.Tensor:
+    """Pixels (..., 2) of the peaks of heatmaps (..., h, w), differentiable: the softmax's centre of mass.
+
+    A cell's centre lies at (i + 0.5) · stride - 0.5 px.
+    """
+    h, w = heatmaps.shape[-2:]
+    share = (heatmaps.float() * SHARPNESS).flatten(-2).softmax(-1).unflatten(-1, (h, w))
+    x = (torch.arange(w, device=share.device) + 0.5) * stride - 0.5
+    y = (torch.arange(h, device=share.device) + 0.5) * stride - 0.5
+    return torch.stack([(share.sum(-2) * x).sum(-1), (share.sum(-1) * y).sum(-1)], -1)
+
+
+def peak_confidence(heatmaps: torch.Tensor) -> torch.Tensor:
+    """(...) 0..1: height of each heatmap's (..., h, w) peak, which training makes 1 where a joint is sure."""
+    return heatmaps.flatten(-2).amax(-1).clamp(0, 1)
+
+
+def gaussian_heatmaps(pixels: torch.Tensor, size: tuple[int, int], stride: int = HEATMAP_STRIDE) -> torch.Tensor:
+    """Targets (..., h, w) with a Gaussian of height 1 at pixels (..., 2); empty where they are NaN.
+
+    Args:
+        pixels: of the crop.
+        size: width and height of the heatmap, cells.
+    """
+    cell = torch.nan_to_num((pixels + 0.5) / stride - 0.5, nan=-1e6)
+    x = torch.arange(size[0], device=pixels.device, dtype=pixels.dtype)
+    y = torch.arange(size[1], device=pixels.device, dtype=pixels.dtype)
+    by_x = torch.exp(-0.5 * ((x - cell[..., :1]) / HEATMAP_SIGMA) ** 2)
+    by_y = torch.exp(-0.5 * ((y - cell[..., 1:]) / HEATMAP_SIGMA) ** 2)
+    return by_y[..., :, None] * by_x[..., None, :]
+
+
+def heatmap_size(crop: int) -> int:
+    """Cells along a crop's side, a multiple of the encoder's stride."""
+    if crop % STRIDE:
+        raise ValueError(f"a crop's side must be a multiple of {STRIDE} px, not {crop}")
+    return crop // HEATMAP_STRIDE
