@@ -1,6 +1,6 @@
 """A take's camera and its video in the scene."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
@@ -11,6 +11,7 @@ from ..animation import Channel
 from ..common.armature import continuous, matrix_to_quaternion
 from ..common.take import Take
 from . import lens as lenses
+from . import observed
 from .plate import load_plate, show_plate
 
 _NAME = "VP3D Camera"
@@ -20,13 +21,17 @@ def apply_camera(
     scene: bpy.types.Scene,
     collection: bpy.types.Collection,
     take: Take,
+    people: Sequence[int],
     path: Path,
     identity: str,
     frame_start: int,
 ) -> tuple[bpy.types.Object, list[str]]:
-    """Make or update the camera, with keys where it moves, and set the scene's resolution; returns warnings too."""
+    """Make or update the camera, with keys where it moves, and set the scene's resolution; returns warnings too.
+
+    `people` are positions in the take: the residual that the camera carries is theirs.
+    """
     width, height = int(take.video["width"]), int(take.video["height"])
-    lens = lenses.from_matrix(take.camera_K, width, height)
+    lens = lenses.from_matrix(take.camera_K, width, height, take.settings.get("sensor_mm") or lenses.SENSOR)
     location, orientation = lenses.pose(take.camera_R, take.camera_t)
     rotation = continuous(matrix_to_quaternion(orientation))
 
@@ -35,18 +40,15 @@ def apply_camera(
         camera = belongings.add(collection, _NAME, bpy.data.cameras.new(_NAME), identity)
         camera.data.passepartout_alpha = 0.8
     data = camera.data
-    data.sensor_fit, data.sensor_width = "AUTO", lenses.SENSOR
-    data.lens, (data.shift_x, data.shift_y) = lens.focal[0], lens.shift[0]
+    data.sensor_fit, data.sensor_width = "AUTO", lens.sensor
     data.clip_start, data.clip_end = 0.05, 1000
-    camera.rotation_mode = "QUATERNION"
-    camera.location, camera.rotation_quaternion, camera.scale = location[0], rotation[0], (1, 1, 1)
-    if len(location) > 1:
-        frames, held = frame_start + take.frames, np.zeros(len(location), bool)
-        animation.write(camera, _NAME, frames, held, _move(location, rotation))
-        animation.write(data, f"{_NAME} Lens", frames, held, _zoom(lens))
-    else:
-        animation.clear(camera, {"location", "rotation_quaternion"})
-        animation.clear(data, {"lens", "shift_x", "shift_y"})
+    camera.rotation_mode, camera.scale = "QUATERNION", (1, 1, 1)
+    frames = frame_start + take.frames
+    _put(camera, _NAME, "Object Transforms", frames, {"location": location, "rotation_quaternion": rotation})
+    zoom = {"lens": lens.focal, "shift_x": lens.shift[:, 0], "shift_y": lens.shift[:, 1]}
+    _put(data, f"{_NAME} Lens", "Lens", frames, zoom)
+    observed.keep_plate(camera, take)
+    observed.key_residual(camera, frames, np.moveaxis(take.residual_px[people], 0, 1))
 
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
@@ -59,14 +61,13 @@ def apply_camera(
     return camera, warnings
 
 
-def _move(location: np.ndarray, rotation: np.ndarray) -> Iterator[Channel]:
-    for i in range(3):
-        yield Channel("location", i, "Object Transforms", location[:, i])
-    for i in range(4):
-        yield Channel("rotation_quaternion", i, "Object Transforms", rotation[:, i])
-
-
-def _zoom(lens: lenses.Lens) -> Iterator[Channel]:
-    yield Channel("lens", 0, "Lens", lens.focal)
-    for path, values in zip(("shift_x", "shift_y"), lens.shift.T, strict=True):
-        yield Channel(path, 0, "Lens", values)
+def _put(datablock: bpy.types.ID, name: str, group: str, frames: np.ndarray, values: dict[str, np.ndarray]) -> None:
+    """Give properties their values, (C,) or (C, N) each: keys for one that changes, none for one that does not."""
+    for path, value in values.items():
+        setattr(datablock, path, value[0])
+        if np.ptp(value, axis=0).max() > 0:
+            columns = value.reshape(len(frames), -1).T
+            keys = [Channel(path, i, group, column) for i, column in enumerate(columns)]
+            animation.write(datablock, name, frames, np.zeros(len(frames), bool), keys)
+        else:
+            animation.clear(datablock, {path})

@@ -66,7 +66,7 @@ def apply_take(
     title = video_title(take.video.get("name", "")) or path.stem
     collection = belongings.collection_of(context.scene, identity, f"VP3D {title}")
     armatures = [apply_person(context, collection, take, i, identity, frame_start) for i in posed]
-    camera, notes = apply_camera(context.scene, collection, take, path, identity, frame_start)
+    camera, notes = apply_camera(context.scene, collection, take, posed, path, identity, frame_start)
     _set_time(context.scene, take, frame_start)
     return Applied(collection, tuple(armatures), camera, (*warnings, *notes))
 

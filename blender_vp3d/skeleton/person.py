@@ -9,15 +9,15 @@ from mathutils import Vector
 
 from .. import animation, belongings, contact_keys
 from ..animation import Channel
+from ..camera import observed
 from ..clean import versions
 from ..clean.contacts import tidied
 from ..common import armature as bones
 from ..common.take import Take
+from . import confidence as confidences
 
 COLOURS = {"L": (0.35, 0.70, 0.98), "R": (0.98, 0.63, 0.35), "": (0.83, 0.83, 0.81)}
 """sRGB of the left side, the right side and the middle, as in the drawings of 2D skeletons."""
-
-_CONFIDENCE = "confidence"
 
 
 def apply_person(
@@ -41,32 +41,21 @@ def apply_person(
         versions.show(person, versions.raw(person))
     _shape(context, person.data, motion.rest)
 
-    confidence = _confidence(take.confidence[index])
-    person[_CONFIDENCE] = float(confidence.mean())
-    person.id_properties_ui(_CONFIDENCE).update(
-        min=0.0, max=1.0, description="How sure the detector was of this person's joints, 0 to 1"
-    )
     keyed = np.flatnonzero(motion.keyed)
-    animation.write(
-        person,
-        name,
-        frame_start + take.frames[keyed],
-        np.append(np.diff(keyed) > 1, False),
-        _channels(motion, confidence, keyed),
-    )
+    frames, held = frame_start + take.frames[keyed], np.append(np.diff(keyed) > 1, False)
+    animation.write(person, name, frames, held, _channels(motion, keyed))
+    confidences.write(person, frames, held, take.confidence[index, keyed])
+    if not confidences.is_coloured(person):
+        colour_sides(person.data)
+    observed.keep(person, take, index, frame_start)
+    observed.key_residual(person, frame_start + take.frames, take.residual_px[index])
     dt = take.video.get("every", 1) / float(take.fps)
     contacts = np.stack([tidied(down >= 0.5, dt) for down in take.contacts[index][keyed].T], axis=-1)
     contact_keys.write(person, frame_start + take.frames[keyed], contacts)
     return person
 
 
-def _confidence(confidence: np.ndarray) -> np.ndarray:
-    """(T,) mean over the joints (T, 21) that the detector reports at all."""
-    reported = (confidence > 0).any(0)
-    return confidence[:, reported].mean(1) if reported.any() else np.zeros(len(confidence))
-
-
-def _channels(motion: bones.Motion, confidence: np.ndarray, keyed: np.ndarray) -> Iterator[Channel]:
+def _channels(motion: bones.Motion, keyed: np.ndarray) -> Iterator[Channel]:
     rest = motion.rest
     location = (motion.location[keyed] - rest.heads[0]) @ rest.matrices[0]
     for axis in range(3):
@@ -75,7 +64,6 @@ def _channels(motion: bones.Motion, confidence: np.ndarray, keyed: np.ndarray) -
         for axis in range(4):
             path = f'pose.bones["{name}"].rotation_quaternion'
             yield Channel(path, axis, name, motion.rotations[keyed, i, axis])
-    yield Channel(f'["{_CONFIDENCE}"]', 0, "Capture", confidence[keyed])
 
 
 def _shape(context: bpy.types.Context, data: bpy.types.Armature, rest: bones.Rest) -> None:
@@ -91,6 +79,10 @@ def _shape(context: bpy.types.Context, data: bpy.types.Armature, rest: bones.Res
             if parent >= 0:
                 edit[name].parent = edit[rest.names[parent]]
                 edit[name].use_connect = bool(np.allclose(edit[name].head, edit[name].parent.tail, atol=1e-6))
+
+
+def colour_sides(data: bpy.types.Armature) -> None:
+    """Give the bones the colours of their sides."""
     for bone in bones.BONES:
         colour = data.bones[bone.name].color
         colour.palette = "CUSTOM"

@@ -55,17 +55,63 @@ def test_every_joint_is_on_its_pixel(shot, moving):
         assert check_pixels(take, applied, frame) < 1e-3
 
 
-def test_only_a_moving_camera_has_keys():
+def paths(datablock):
+    return {curve.data_path for curve in animation.curves_of(datablock)} - {'["residual_px"]'}
+
+
+def test_only_what_changes_has_keys():
     still, moving = walker(10, video="/clips/a.mp4"), walker(10, moving_camera=True, video="/clips/a.mp4")
     camera = apply_take(bpy.context, still, "/takes/a.vp3d").camera
-    assert not animation.curves_of(camera) and not animation.curves_of(camera.data)
+    assert not paths(camera) and not paths(camera.data)
     assert apply_take(bpy.context, moving, "/takes/a.vp3d").camera == camera
-    assert {curve.data_path for curve in animation.curves_of(camera)} == {"location", "rotation_quaternion"}
-    assert {curve.data_path for curve in animation.curves_of(camera.data)} == {"lens", "shift_x", "shift_y"}
+    assert paths(camera) == {"location", "rotation_quaternion"} and paths(camera.data) == {"lens"}
+    moving.camera_K[:, 0, 2] += np.arange(10)
+    apply_take(bpy.context, moving, "/takes/a.vp3d")
+    assert paths(camera.data) == {"lens", "shift_x"}
     apply_take(bpy.context, still, "/takes/a.vp3d")
-    assert not animation.curves_of(camera) and len(bpy.data.cameras) == 1
-    assert len(bpy.data.actions) == 1
+    assert not paths(camera) and not paths(camera.data) and len(bpy.data.cameras) == 1
+    assert len(bpy.data.actions) == 2
     assert check_pixels(still, type("Applied", (), {"camera": camera}), 9) < 1e-3
+
+
+def test_a_tripod_that_turns_all_the_way_round_while_it_zooms():
+    """Quaternions must neither jump at half a turn nor lose pixels at a long focal length."""
+    take = walker(40, size=(1920, 1080), K=K(1866.7, 1866.7, 951.2, 547.3), moving_camera=True)
+    turn, zoom = np.linspace(0, 4 * np.pi, 40), np.linspace(1, 2, 40)
+    forward = np.stack([np.sin(turn), np.cos(turn), -0.1 + 0 * turn], -1)
+    forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+    right = np.cross(forward, [0, 0, 1.0])
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    take.camera_R = np.stack([right, np.cross(forward, right), forward], axis=1)
+    take.camera_t = -np.einsum("tij,j->ti", take.camera_R, [0.3, -4, 1.6])
+    take.camera_K[:, [0, 1], [0, 1]] = 1866.7 * zoom[:, None]
+    ahead = np.array([0.3, -4, 1.6]) + 5 * forward
+    take.joints3d = np.float32(ahead[None, :, None] + np.random.default_rng(3).normal(size=(1, 40, 17, 3)) * 0.5)
+    applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    assert max(check_pixels(take, applied, frame) for frame in range(40)) < 1e-3
+    quaternions = []
+    for frame in take.frames:
+        bpy.context.scene.frame_set(1 + int(frame))
+        quaternions.append(tuple(applied.camera.rotation_quaternion))
+    assert (np.sum(np.array(quaternions)[1:] * np.array(quaternions)[:-1], -1) > 0.9).all()
+
+
+def test_the_users_sensor_is_the_cameras():
+    take = walker(5)
+    take.settings = {"focal_mm": 24.0, "sensor_mm": 23.5}
+    take.camera_K = K(24 / 23.5 * 1280, 24 / 23.5 * 1280, 639.5, 359.5)[None]
+    applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+    assert applied.camera.data.sensor_width == 23.5
+    assert applied.camera.data.lens == pytest.approx(24, rel=1e-6)
+    assert check_pixels(take, applied, 3) < 1e-3
+
+
+@pytest.mark.parametrize("shot", SHOTS)
+def test_blenders_frame_gives_the_matrix_back(shot):
+    intrinsics, size = SHOTS[shot]
+    camera = apply_take(bpy.context, walker(3, size=size, K=intrinsics), "/nowhere/shot.vp3d").camera
+    frame = np.array([tuple(corner) for corner in camera.data.view_frame(scene=bpy.context.scene)])
+    np.testing.assert_allclose(lens.to_matrix(frame, *size), intrinsics, atol=2e-3)
 
 
 def test_focus_that_the_user_animated_stays():
@@ -211,3 +257,9 @@ def test_displacement_is_opencvs_distortion():
     y = -radial + p1 * (2 + 2) + 2 * p2
     assert lens.displacement(intrinsics, distortion, 3, 3) >= np.hypot(x + 1, y + 1) > 0
     assert lens.displacement(intrinsics, 0 * distortion, 3, 3) == 0
+
+
+def test_undistorting_is_the_inverse():
+    points = np.random.default_rng(0).uniform(-0.6, 0.6, (50, 2))
+    distortion = np.array([-0.25, 0.08, 0.003, -0.002, 0.01])
+    np.testing.assert_allclose(lens.undistort(lens.distort(points, distortion), distortion), points, atol=1e-9)

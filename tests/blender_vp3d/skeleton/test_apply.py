@@ -10,10 +10,12 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 from takes import walker  # noqa: E402
 
 from blender_vp3d import animation, contact_keys  # noqa: E402
+from blender_vp3d.camera import observed  # noqa: E402
 from blender_vp3d.common import armature  # noqa: E402
-from blender_vp3d.common.skeletons import H36M_17  # noqa: E402
+from blender_vp3d.common.skeletons import COCO_17, H36M_17  # noqa: E402
 from blender_vp3d.common.take import TakeError  # noqa: E402
-from blender_vp3d.skeleton import apply_take  # noqa: E402
+from blender_vp3d.skeleton import apply_take, confidence  # noqa: E402
+from blender_vp3d.skeleton.person import colour_sides  # noqa: E402
 
 
 def apply(take, people=None, path="/somewhere/shot 1.vp3d", **options):
@@ -100,7 +102,8 @@ def test_applying_again_updates_and_duplicates_nothing():
     assert {block.session_uid for block in (*bpy.data.objects, *bpy.data.actions)} == before_pointers
     assert again.people[0] == person
     np.testing.assert_allclose(joints_at(person, 11), take.joints3d[0, 10], atol=2e-5)
-    assert len(animation.curves_of(person)) == 3 + 4 * len(armature.BONES) + 1 + len(contact_keys.PATHS)
+    # rotations and confidence of bones, the hips' location, confidence, residual and contacts of the whole
+    assert len(animation.curves_of(person)) == 5 * len(armature.BONES) + 3 + 2 + len(contact_keys.PATHS)
 
 
 def test_what_the_user_added_stays():
@@ -189,6 +192,62 @@ def test_confidence_is_animated():
     assert person["confidence"] == pytest.approx(0.9, abs=1e-6)
     bpy.context.scene.frame_set(6)
     assert person["confidence"] == pytest.approx(0.45, abs=1e-6)
+
+
+def test_each_bone_knows_how_sure_its_joints_are():
+    take = walker(10)
+    take.confidence[0, 5, COCO_17.index("left_wrist")] = 0.1
+    person = apply(take).people[0]
+    bpy.context.scene.frame_set(6)
+    sure = {bone.name: bone["confidence"] for bone in person.pose.bones}
+    assert sure["hand.L"] == pytest.approx(0.1) and sure["forearm.L"] == pytest.approx(0.5)
+    assert sure["upper_arm.L"] == sure["hand.R"] == pytest.approx(0.9)
+
+
+def test_bone_colours_show_confidence_and_go_back():
+    take = walker(10, video="/clips/a.mp4")
+    take.confidence[0, 3:6, COCO_17.index("left_wrist")] = 0.1
+    person = apply(take).people[0]
+    colours = {bone.name: tuple(bone.color.custom.normal) for bone in person.data.bones}
+    seen = observed.read(person)
+    confidence.colour(person, seen.frames, seen.confidence)
+    for frame, sure in ((2, True), (5, False), (8, True)):
+        bpy.context.scene.frame_set(frame)
+        red, green, _ = person.data.bones["hand.L"].color.custom.normal
+        assert (green > red) == sure
+    keys = {curve.data_path: len(curve.keyframe_points) for curve in animation.curves_of(person.data)}
+    assert keys['bones["hand.L"].color.custom.normal'] == 3 and keys['bones["hand.R"].color.custom.normal'] == 1
+    take.confidence[0, :, COCO_17.index("left_wrist")] = 0.1
+    apply(take)
+    assert confidence.is_coloured(person), "colours stay what the user chose, and follow the new take"
+    bpy.context.scene.frame_set(2)
+    assert person.data.bones["hand.L"].color.custom.normal[0] > 0.9
+    confidence.uncolour(person)
+    colour_sides(person.data)
+    assert not animation.curves_of(person.data)
+    assert colours == {bone.name: tuple(bone.color.custom.normal) for bone in person.data.bones}
+
+
+def test_what_the_capture_saw_is_kept_with_the_armature(tmp_path):
+    take = walker(10, people=2, every=2)
+    take.residual_px[1] = np.random.default_rng(1).uniform(0, 9, take.residual_px[1].shape)
+    take.residual_px[1, 3] = np.nan
+    take.joints2d[1, 4] = np.nan
+    person = apply(take, frame_start=101).people[1]
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
+    person = bpy.data.objects["VP3D Person 2"]
+    seen = observed.read(person)
+    np.testing.assert_array_equal(seen.frames, 101 + take.frames)
+    np.testing.assert_array_equal(seen.joints, take.joints2d[1, :, :17])
+    np.testing.assert_array_equal(seen.confidence, take.confidence[1, :, :17])
+    np.testing.assert_array_equal(seen.residual, take.residual_px[1])
+    assert seen.row(105) == 2 and seen.row(106) is None and seen.row(500) is None
+    frames, values = observed.residual_keys(person)
+    known = np.arange(10) != 3
+    np.testing.assert_array_equal(frames, 101 + take.frames[known])
+    np.testing.assert_allclose(values, take.residual_px[1, known].mean(1), rtol=1e-6)
+    assert observed.read(bpy.data.objects.new("other", None)) is None
 
 
 def test_keys_are_linear_and_their_handles_in_place():
