@@ -9,7 +9,7 @@ import numpy as np
 from vp3d.common.skeletons import BODY_21
 from vp3d.detect import WEIGHTS
 from vp3d.detect.grouping import affinity_matrix, group
-from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.layout import ALL_KEYPOINTS, LIGHTWEIGHT_OPENPOSE, STRIDE, MapLayout
 from vp3d.detect.openvino_ir import load_network
 from vp3d.detect.peaks import Peaks, find_peaks
 from vp3d.detect.runtime import open_runtime
@@ -20,26 +20,32 @@ SHORT_SIDE = {"fast": 256, "normal": 368, "fine": 512}
 """Short side of the network's input (px) per level of detail; 368 is where it is most accurate."""
 
 _LONGEST = 4  # long side at most this many short sides: keeps memory in bounds for strips of images
-_BODY_FROM_KEYPOINTS = {i: BODY_21.index(name) for i, name in enumerate(KEYPOINTS) if name != "neck"}
+_BODY_FROM_KEYPOINTS = {i: BODY_21.index(name) for i, name in enumerate(ALL_KEYPOINTS) if name != "neck"}
 
 
-def input_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height (px) to resize an image to: the asked-for short side, multiples of the stride."""
+def input_size(width: int, height: int, short_side: int, multiple: int = STRIDE) -> tuple[int, int]:
+    """Width and height (px) to resize an image to: about this short side, multiples of what the network needs."""
     scale = min(short_side / min(width, height), _LONGEST * short_side / max(width, height))
-    wide, high = (max(round(side * scale / STRIDE), 1) * STRIDE for side in (width, height))
+    wide, high = (max(round(side * scale / multiple), 1) * multiple for side in (width, height))
     return wide, high
 
 
-def decode(heatmaps: np.ndarray, affinity_maps: np.ndarray, scale: tuple[float, float]) -> People:
+def decode(
+    heatmaps: np.ndarray,
+    affinity_maps: np.ndarray,
+    scale: tuple[float, float],
+    layout: MapLayout = LIGHTWEIGHT_OPENPOSE,
+) -> People:
     """Maps of one image to people.
 
     Args:
-        heatmaps: (19, h, w), background last.
-        affinity_maps: (38, h, w).
+        heatmaps: (K, h, w), joints first.
+        affinity_maps: (M, h, w).
         scale: pixels of the image per pixel of the network's input, along u and v.
+        layout: what the maps mean.
     """
-    peaks = find_peaks(heatmaps[: len(KEYPOINTS)], STRIDE)
-    slots = group(peaks, affinity_matrix(peaks, affinity_maps))
+    peaks = find_peaks(heatmaps[: layout.joints], STRIDE)
+    slots = group(peaks, affinity_matrix(peaks, affinity_maps, layout.affinity_centre))
     slots.sort(key=lambda slot: -peaks.score[slot[slot >= 0]].sum())
     return _people(slots, peaks, scale)
 

@@ -6,44 +6,11 @@ agglomerative clustering with average linkage under the constraint that a cluste
 
 import heapq
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 
-from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.layout import ALL_KEYPOINTS, FEET_LIMBS, LIGHTWEIGHT_OPENPOSE, LIMBS, STRIDE
 from vp3d.detect.peaks import Peaks
-
-
-@dataclass(frozen=True)
-class Limb:
-    """A pair of joints that part-affinity maps connect.
-
-    Attributes:
-        joints: indices into `KEYPOINTS`, from and to.
-        channel: affinity map of the x component; y follows.
-        tree: part of the tree that makes a body; the others only add evidence.
-    """
-
-    joints: tuple[int, int]
-    channel: int
-    tree: bool = True
-
-
-LIMBS = (
-    Limb((1, 8), 0), Limb((8, 9), 2), Limb((9, 10), 4),
-    Limb((1, 11), 6), Limb((11, 12), 8), Limb((12, 13), 10),
-    Limb((1, 2), 12), Limb((2, 3), 14), Limb((3, 4), 16), Limb((2, 16), 18, tree=False),
-    Limb((1, 5), 20), Limb((5, 6), 22), Limb((6, 7), 24), Limb((5, 17), 26, tree=False),
-    Limb((1, 0), 28), Limb((0, 14), 30), Limb((0, 15), 32), Limb((14, 16), 34), Limb((15, 17), 36),
-)  # fmt: skip
-"""The nineteen limbs of Lightweight OpenPose."""
-
-AFFINITY_CENTRE = 1.25
-"""Where in its cell (px, along u and v) a value of the affinity maps belongs; for heatmaps it is (STRIDE - 1) / 2.
-
-The published network learned its affinity maps with this shift: line integrals between its own heatmaps' peaks are
-largest for 1.0…1.5 px and 5 % smaller for 3.5 px (4,000 limbs in ten clips).
-"""
 
 MIN_AFFINITY = 0.2
 """Clusters merge while their mean affinity is at least this."""
@@ -54,7 +21,7 @@ MIN_TRUNK_JOINTS = 2
 MIN_MEAN_SCORE = 0.5
 """Mean per joint of joint and limb scores: people reach 0.55 (lying) to 1.8, most trees and chairs 0.3…0.5."""
 
-_TRUNK = [i for i, name in enumerate(KEYPOINTS) if name == "neck" or name.endswith(("shoulder", "hip"))]
+_TRUNK = [i for i, name in enumerate(ALL_KEYPOINTS) if name == "neck" or name.endswith(("shoulder", "hip"))]
 _SAMPLES = 10
 _PROBES = (2, 5, 7)  # samples looked at first: most pairs have nothing between them
 _MIN_SAMPLE = 0.05
@@ -67,9 +34,10 @@ _LONGEST_STEPS = 80
 _MIN_FIELD = 0.3
 _MEET = 2.5 * STRIDE  # px; ends of two followed limbs nearer than this may be one missed joint
 
-_CHANNELS = np.array([limb.channel for limb in LIMBS])
-_TREE_NEIGHBOURS = [0] * len(KEYPOINTS)  # bit mask of the joint types a type is joined to
-for _limb in LIMBS:
+_LIMBS = LIMBS + FEET_LIMBS
+_CHANNELS = np.array([limb.channel for limb in _LIMBS])
+_TREE_NEIGHBOURS = [0] * len(ALL_KEYPOINTS)  # bit mask of the joint types a type is joined to
+for _limb in _LIMBS:
     if _limb.tree:
         _a, _b = _limb.joints
         _TREE_NEIGHBOURS[_a] |= 1 << _b
@@ -78,22 +46,25 @@ for _limb in LIMBS:
 
 def _branch(start: int, parent: int) -> list[int]:
     """Joint types on the far side of a limb of the tree."""
-    near = [k for k in range(len(KEYPOINTS)) if _TREE_NEIGHBOURS[start] >> k & 1 and k != parent]
+    near = [k for k in range(len(ALL_KEYPOINTS)) if _TREE_NEIGHBOURS[start] >> k & 1 and k != parent]
     return [start, *(k for child in near for k in _branch(child, start))]
 
 
 _BRANCHES = [
-    (branch, [k for k in range(len(KEYPOINTS)) if k not in branch])
-    for branch in (_branch(limb.joints[1], limb.joints[0]) for limb in LIMBS if limb.tree)
+    (branch, [k for k in range(len(ALL_KEYPOINTS)) if k not in branch])
+    for branch in (_branch(limb.joints[1], limb.joints[0]) for limb in _LIMBS if limb.tree)
 ]
 
 
-def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
+def affinity_matrix(
+    peaks: Peaks, affinity_maps: np.ndarray, centre: float = LIGHTWEIGHT_OPENPOSE.affinity_centre
+) -> np.ndarray:
     """Affinity between all candidate joints.
 
     Args:
         peaks: N candidates.
-        affinity_maps: (38, h, w) float, x and y components per limb.
+        affinity_maps: (M, h, w) float, x and y components per limb.
+        centre: where in its cell a value of the maps belongs, px.
 
     Returns:
         (N, N) float64, symmetric, 0…1. Between two joints that a limb connects: mean projection of the maps on the
@@ -101,7 +72,7 @@ def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
         in a joint nobody found: how near the ends of the two limbs come, followed along the maps. 0 for all others.
     """
     result = np.zeros((len(peaks), len(peaks)))
-    first, second, limb = _pairs(peaks)
+    first, second, limb = _pairs(peaks, len(affinity_maps))
     if len(first) == 0:
         return result
     start, end = peaks.position[first], peaks.position[second]
@@ -112,7 +83,7 @@ def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
 
     def project(rows: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         at = start[rows, None] + delta[rows, None] * fractions[:, None]
-        x, y = _sample(affinity_maps, channel[rows], at)
+        x, y = _sample(affinity_maps, channel[rows], at, centre)
         return x * direction[rows, 0, None] + y * direction[rows, 1, None]
 
     fractions = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
@@ -126,18 +97,18 @@ def affinity_matrix(peaks: Peaks, affinity_maps: np.ndarray) -> np.ndarray:
     affinity = np.where(short[likely], np.maximum(affinity, MIN_AFFINITY), affinity)
     result[first[likely], second[likely]] = affinity
     result = np.maximum(result, result.T)
-    _bridge(result, peaks, affinity_maps)
+    _bridge(result, peaks, affinity_maps, centre)
     return result
 
 
-def _bridge(affinity: np.ndarray, peaks: Peaks, maps: np.ndarray) -> None:
+def _bridge(affinity: np.ndarray, peaks: Peaks, maps: np.ndarray, centre: float) -> None:
     """Connect, in place, joints on both sides of a missed one.
 
     A joint without a partner still lies on a limb of the maps, and that limb ends where the missing partner must be.
     """
     owners, targets, limbs, signs = [], [], [], []
-    for number, limb in enumerate(LIMBS):
-        if not limb.tree:
+    for number, limb in enumerate(_LIMBS):
+        if not limb.tree or limb.channel >= len(maps):
             continue
         for (near, far), sign in ((limb.joints, 1), (limb.joints[::-1], -1)):
             candidates = np.nonzero(peaks.kind == near)[0]
@@ -148,7 +119,7 @@ def _bridge(affinity: np.ndarray, peaks: Peaks, maps: np.ndarray) -> None:
             limbs.append(np.full(len(alone), number))
             signs.append(np.full(len(alone), sign))
     owner, target, limb, sign = (np.concatenate(part) for part in (owners, targets, limbs, signs))
-    end, found = _follow(peaks.position[owner], limb, sign, maps)
+    end, found = _follow(peaks.position[owner], limb, sign, maps, centre)
     owner, target, end = owner[found], target[found], end[found]
     distance = np.linalg.norm(end[:, None] - end[None], axis=-1)
     meets = (target[:, None] == target) & (peaks.kind[owner][:, None] != peaks.kind[owner]) & (distance < _MEET)
@@ -156,14 +127,16 @@ def _bridge(affinity: np.ndarray, peaks: Peaks, maps: np.ndarray) -> None:
     affinity[owner[i], owner[j]] = 1 - distance[i, j] / _MEET
 
 
-def _follow(start: np.ndarray, limb: np.ndarray, sign: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _follow(
+    start: np.ndarray, limb: np.ndarray, sign: np.ndarray, maps: np.ndarray, centre: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Walk from joints along their limbs' maps, in the mean direction so far, to where the limb ends.
 
     Args:
         start: (M, 2) px.
-        limb: (M,) index into `LIMBS`.
+        limb: (M,) index into the limbs.
         sign: (M,) 1 to walk with the field, -1 against it.
-        maps: (38, h, w).
+        maps: (M, h, w).
 
     Returns:
         Ends (M, 2) px, and (M,) bool, whether there was a limb to follow.
@@ -173,7 +146,7 @@ def _follow(start: np.ndarray, limb: np.ndarray, sign: np.ndarray, maps: np.ndar
     for step in range(_LONGEST_STEPS):
         direction = heading[walking] / np.maximum(np.linalg.norm(heading[walking], axis=1, keepdims=True), 1e-6)
         at = start[walking] + step * _STEP * direction
-        field = np.stack(_sample(maps, channel[walking], at[:, None]), axis=-1)[:, 0]
+        field = np.stack(_sample(maps, channel[walking], at[:, None], centre), axis=-1)[:, 0]
         field *= sign[walking, None]
         along = (field * direction).sum(axis=1) if step else np.linalg.norm(field, axis=1)
         inside = ((at >= 0) & (at <= np.array(maps.shape[:0:-1]) * STRIDE)).all(axis=1)
@@ -188,11 +161,13 @@ def _follow(start: np.ndarray, limb: np.ndarray, sign: np.ndarray, maps: np.ndar
     return start + heading * np.maximum(steps * _STEP - STRIDE, 0)[:, None], steps * _STEP > STRIDE
 
 
-def _pairs(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of all candidate pairs that a limb connects, and of the limb."""
-    bounds = np.searchsorted(peaks.kind, np.arange(len(KEYPOINTS) + 1))
+def _pairs(peaks: Peaks, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of all candidate pairs that a limb connects, and of the limb, as far as there are maps."""
+    bounds = np.searchsorted(peaks.kind, np.arange(len(ALL_KEYPOINTS) + 1))
     first, second, limbs = [], [], []
-    for number, limb in enumerate(LIMBS):
+    for number, limb in enumerate(_LIMBS):
+        if limb.channel >= maps:
+            continue
         a, b = (np.arange(bounds[kind], bounds[kind + 1]) for kind in limb.joints)
         first.append(np.repeat(a, len(b)))
         second.append(np.tile(b, len(a)))
@@ -200,10 +175,10 @@ def _pairs(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.concatenate(first), np.concatenate(second), np.concatenate(limbs)
 
 
-def _sample(maps: np.ndarray, channel: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sample(maps: np.ndarray, channel: np.ndarray, at: np.ndarray, centre: float) -> tuple[np.ndarray, np.ndarray]:
     """Bilinear samples of two neighbouring channels: (M,) first channels, (M, S, 2) px to two (M, S)."""
     height, width = maps.shape[1:]
-    cell = (at - AFFINITY_CENTRE) / STRIDE
+    cell = (at - centre) / STRIDE
     u = cell[..., 0].clip(0, width - 1)
     v = cell[..., 1].clip(0, height - 1)
     left = np.minimum(u.astype(np.intp), max(width - 2, 0))
@@ -229,11 +204,11 @@ def group(peaks: Peaks, affinity: np.ndarray) -> list[np.ndarray]:
         affinity: (N, N) from `affinity_matrix`.
 
     Returns:
-        One (18,) int array per person: the candidate of each joint in the order of `KEYPOINTS`, -1 where absent.
+        One (22,) int array per person: the candidate of each joint in the order of `ALL_KEYPOINTS`, -1 where absent.
     """
     clusters = [np.array(members) for members in _agglomerate(peaks.kind, affinity)]
     people = [_plausible(members, peaks, affinity) for members in clusters]
-    slots = np.full((sum(people), len(KEYPOINTS)), -1)
+    slots = np.full((sum(people), len(ALL_KEYPOINTS)), -1)
     for slot, members in zip(slots, itertools.compress(clusters, people), strict=True):
         slot[peaks.kind[members]] = members
     fragments = [members for members, person in zip(clusters, people, strict=True) if not person]
@@ -300,7 +275,7 @@ def _place(slots: np.ndarray, fragments: list[np.ndarray], kind: np.ndarray, aff
     the person and inside itself, less that of the joints it displaces.
 
     Args:
-        slots: (P, 18) candidates of each person's joints, -1 where absent; changed.
+        slots: (P, 22) candidates of each person's joints, -1 where absent; changed.
         fragments: candidates of each fragment; changed.
         kind: (N,) joint type of each candidate.
         affinity: (N, N).

@@ -8,21 +8,10 @@ is folded into weights and biases, as in the published network.
 import torch
 from torch import nn
 
-STRIDE = 8
-"""Pixels of the input per cell of the maps."""
-
-KEYPOINTS = (
-    "nose", "neck",
-    "right_shoulder", "right_elbow", "right_wrist",
-    "left_shoulder", "left_elbow", "left_wrist",
-    "right_hip", "right_knee", "right_ankle",
-    "left_hip", "left_knee", "left_ankle",
-    "right_eye", "left_eye", "right_ear", "left_ear",
-)  # fmt: skip
-"""Order of the heatmaps; one more, the last, is the background."""
+from vp3d.detect.layout import KEYPOINTS, LIGHTWEIGHT_OPENPOSE, LIMBS
 
 HEATMAPS = len(KEYPOINTS) + 1
-AFFINITY_MAPS = 38
+AFFINITY_MAPS = 2 * len(LIMBS)
 
 # Channels out and stride or dilation of each depthwise-separable block after the first convolution.
 _BACKBONE = (
@@ -107,6 +96,7 @@ class PoseNetwork(nn.Module):
     Buffers `scale` and `shift` normalise the three input channels; the border is padded after that.
     """
 
+    layout = LIGHTWEIGHT_OPENPOSE
     scale: torch.Tensor
     shift: torch.Tensor
 

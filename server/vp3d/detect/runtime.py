@@ -1,17 +1,22 @@
 """Run the network: through OpenVINO on the CPU, through torch on CUDA and MPS."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import openvino
 import torch
+from torch import nn
 
-from vp3d.detect.network import STRIDE, PoseNetwork
 from vp3d.devices import choose_device
 
+if TYPE_CHECKING:
+    from openvino import InferRequest
+
 Maps = tuple[np.ndarray, np.ndarray]
-"""Heatmaps (19, h, w) and part-affinity maps (38, h, w) of one image, float32."""
+"""Heatmaps (K, h, w) and part-affinity maps (M, h, w) of one image, float32."""
+
+
+_EXAMPLE = 64  # px; any size that every network takes
 
 
 class Runtime(Protocol):
@@ -24,7 +29,7 @@ class Runtime(Protocol):
         ...
 
 
-def open_runtime(network: PoseNetwork, device: str = "auto") -> Runtime:
+def open_runtime(network: nn.Module, device: str = "auto") -> Runtime:
     """Prepare a network for a device ("auto", "cpu", "cuda", "mps"); raises UserError where there is none."""
     device = choose_device(device)
     return OpenVinoRuntime(network) if device == "cpu" else TorchRuntime(network, device)
@@ -40,14 +45,16 @@ class OpenVinoRuntime:
 
     batch_size = 4  # small, because a capture can only be cancelled between batches
 
-    def __init__(self, network: PoseNetwork) -> None:
+    def __init__(self, network: nn.Module) -> None:
+        import openvino  # only here, because a computer with a GPU does without
+
         # Traced here because OpenVINO's own tracing runs the network several times more, to check a network without
         # branches; that would triple the time to start.
-        example = torch.zeros(1, 4 * STRIDE, 4 * STRIDE, 3, dtype=torch.uint8)
+        example = torch.zeros(1, _EXAMPLE, _EXAMPLE, 3, dtype=torch.uint8)
         self._model = openvino.convert_model(torch.jit.trace(network, example, check_trace=False))
         self._core = openvino.Core()
         self._size: tuple[int, ...] = ()
-        self._requests: list[openvino.InferRequest] = []
+        self._requests: list[InferRequest] = []
 
     def _compile(self, size: tuple[int, ...]) -> None:
         self._model.reshape({0: [1, *size, 3]})
@@ -72,7 +79,7 @@ class TorchRuntime:
 
     batch_size = 16
 
-    def __init__(self, network: PoseNetwork, device: str) -> None:
+    def __init__(self, network: nn.Module, device: str) -> None:
         self._device = torch.device(device)
         self._network = network.to(self._device)
 

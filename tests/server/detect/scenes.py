@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from vp3d.detect.grouping import AFFINITY_CENTRE, LIMBS
-from vp3d.detect.network import AFFINITY_MAPS, HEATMAPS, KEYPOINTS, STRIDE
+from vp3d.detect.layout import KEYPOINTS, LIGHTWEIGHT_OPENPOSE, LIMBS, STRIDE
+from vp3d.detect.network import AFFINITY_MAPS, HEATMAPS
 
 SIGMA_PX = 7.0
 THICKNESS_PX = 8.0
@@ -76,7 +76,7 @@ def heatmaps(
 def affinity_maps(joints: np.ndarray, width: int, height: int) -> np.ndarray:
     """(38, h, w) part-affinity maps: unit vectors within 8 px of each limb, averaged where limbs overlap."""
     maps = np.zeros((AFFINITY_MAPS, height // STRIDE, width // STRIDE), np.float32)
-    u, v = (cells(n // STRIDE, AFFINITY_CENTRE) for n in (width, height))
+    u, v = (cells(n // STRIDE, LIGHTWEIGHT_OPENPOSE.affinity_centre) for n in (width, height))
     grid = np.stack(np.meshgrid(u, v), axis=-1)
     for limb in LIMBS:
         total, count = np.zeros_like(grid), np.zeros(grid.shape[:2])

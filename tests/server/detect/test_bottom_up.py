@@ -9,7 +9,7 @@ from vp3d import models
 from vp3d.common.skeletons import BODY_21
 from vp3d.detect import Detector, open_detector
 from vp3d.detect.bottom_up import SHORT_SIDE, decode, input_size
-from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.layout import KEYPOINTS, STRIDE
 from vp3d.errors import UserError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from server.detect.scenes import affinity_maps, heatmaps, random_scene, score
 from vp3d.detect.grouping import MIN_JOINTS, affinity_matrix, group
-from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.layout import KEYPOINTS, STRIDE
 from vp3d.detect.peaks import Peaks, find_peaks
 
 WIDTH, HEIGHT = 640, 360
@@ -17,7 +17,7 @@ def detect(
     peaks = Peaks(peaks.kind, peaks.position + rng.normal(0, noise_px, peaks.position.shape), peaks.score)
     slots = group(peaks, affinity_matrix(peaks, affinity_maps(joints, WIDTH, HEIGHT)))
     found = np.full((len(slots), len(KEYPOINTS), 2), np.nan)
-    for person, slot in zip(found, slots, strict=True):
+    for person, slot in zip(found, (slot[: len(KEYPOINTS)] for slot in slots), strict=True):
         person[slot >= 0] = peaks.position[slot[slot >= 0]]
     return np.where(present[..., None], joints, np.nan), found
 

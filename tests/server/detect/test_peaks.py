@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from server.detect.scenes import heatmaps
-from vp3d.detect.network import KEYPOINTS, STRIDE
+from vp3d.detect.layout import KEYPOINTS, STRIDE
 from vp3d.detect.peaks import MIN_SCORE, find_peaks
 
 
