@@ -123,6 +123,24 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def multiply_adds(architecture: Architecture, shared: bool = True) -> int:
+    """Multiplications of one output pose, normalisation not counted; the literature's "FLOPs" are twice as many.
+
+    Args:
+        architecture: of the network.
+        shared: whether neighbouring outputs share hidden layers, as the dilated form does; else one window alone, as
+            the strided form computes it.
+    """
+    first, *rest = architecture.widths
+    channels = architecture.channels
+    frames = 1 if shared else prod(rest)
+    total = channels * architecture.features * first * frames
+    for width in rest:
+        frames = 1 if shared else frames // width
+        total += channels * channels * (width + 1) * frames
+    return total + channels * architecture.joints * 3
+
+
 def architecture_of(weights: dict[str, torch.Tensor], causal: bool = False) -> Architecture:
     """Read the architecture back from a network's weights.
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from vp3d.lift.model import Architecture, TemporalModel, architecture_of, count_parameters
+from vp3d.lift.model import Architecture, TemporalModel, architecture_of, count_parameters, multiply_adds
 
 
 def random_statistics(model: TemporalModel) -> TemporalModel:
@@ -28,6 +28,38 @@ def test_size_is_that_of_the_paper(widths, joints, frames, parameters):
     assert count_parameters(model) == parameters
     assert architecture.receptive_field == frames
     assert architecture_of(model.state_dict()) == architecture
+
+
+@pytest.mark.parametrize(
+    ("widths", "shared", "alone"),
+    [
+        ((3, 3, 3), 8_545_280, 17.8e6),
+        ((3, 3, 3, 3), 12_739_584, 57.4e6),
+        ((3, 3, 3, 3, 3), 16_933_888, 176.3e6),
+    ],
+)
+def test_cost_is_that_of_the_paper(widths, shared, alone):
+    architecture = Architecture(34, 17, widths)
+    assert multiply_adds(architecture) == shared
+    assert multiply_adds(architecture, shared=False) == pytest.approx(alone, rel=2e-3)
+
+
+@pytest.mark.parametrize("widths", [(3, 3, 3), (1, 5), (7,)])
+def test_cost_counts_what_the_layers_do(widths):
+    architecture = Architecture(34, 17, widths, 32)
+    model = TemporalModel(architecture).eval()
+    counted = []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv1d):
+            layer.register_forward_hook(
+                lambda layer, _, output: counted.append(layer.weight.numel() * output.shape[2])
+            )
+    frames = 500
+    with torch.no_grad():
+        model(torch.zeros(1, frames + architecture.receptive_field - 1, 34))
+    # Beyond the ends of the sequence every layer but the last computes a little more.
+    assert multiply_adds(architecture) == pytest.approx(sum(counted) / frames, rel=0.06)
+    assert sum(counted) / frames >= multiply_adds(architecture)
 
 
 def test_names_are_those_of_the_published_weights():
