@@ -1,6 +1,6 @@
 """What the camera did, as the background of the picture tells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,20 @@ class CameraMotion:
     def moves(self) -> bool:
         """Whether any frame's camera differs from the first one's."""
         return self.kind != "static" or len(self.shots) > 1 or bool(np.any(self.zoom != 1))
+
+    def shot(self, number: int) -> "CameraMotion":
+        """The motion in one of the shots, by itself."""
+        rows = slice(*self.shots[number])
+        parts = {name: getattr(self, name)[rows] for name in ("frames", "rotation", "position", "zoom")}
+        moved = bool(np.any(parts["position"])), bool(np.any(parts["rotation"] != np.eye(3)))
+        kind = "free" if moved[0] else "tripod" if moved[1] else "static"
+        return replace(self, kind=kind, shots=((0, rows.stop - rows.start),), **parts)
+
+    def unzoom(self, pixels: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """Where pixels (..., T, J, 2) would lie at the first frame's focal length; `centre` (2,) px of the lens."""
+        if not np.any(self.zoom != 1):
+            return pixels
+        return (pixels - centre) / self.zoom[:, None, None] + centre
 
 
 def still(frames: np.ndarray, sigma_px: float, counts: dict[str, int], note: str) -> CameraMotion:

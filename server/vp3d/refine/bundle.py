@@ -1,9 +1,9 @@
 """One Gauss-Newton step for people in front of one camera: banded in time, with a Schur complement for what is shared.
 
-Unknown per person and frame are all 17 joints in camera axes; shared are the up vector, the focal length and, per
-person, the camera's height. Lengths are in the units of each person's own lifter poses ("body units"): reprojection
-does not depend on a person's size, so no residual in metres can shrink anyone. Triggs et al., "Bundle Adjustment - A
-Modern Synthesis" (2000), sections 4 to 6.
+Unknown per person and frame are all 17 joints in the axes of the first frame's camera; shared are the up vector, the
+focal length and, per person, the camera's height and, where it moves, how far. Lengths are in the units of each
+person's own lifter poses ("body units"): reprojection does not depend on a person's size, so no residual in metres can
+shrink anyone. Triggs et al., "Bundle Adjustment - A Modern Synthesis" (2000), sections 4 to 6.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,8 @@ OWN = 4
 """Unknowns of a person that all frames share: the camera's height, and by how much the lifter turned the poses."""
 SHARED = EVERYBODY + OWN
 _TURN = slice(EVERYBODY + 1, SHARED)
+_TRAVEL = SHARED
+"""One more of a person's own where the camera's place changes: the log of how far, in body units."""
 
 
 @dataclass
@@ -58,15 +60,18 @@ class Person:
         frames: (n,) rows of the clip's arrays.
         step: s between neighbouring frames.
         linked: (n-1,) bool, whether a frame follows the one before without a gap.
-        pose: (n, 17, 3) the lifter's, root-relative, camera axes, with the turn undone.
-        turn: (3,) rad, by how much the lifter turned all poses: it may take one view for another.
+        pose: (n, 17, 3) the lifter's, root-relative, axes of the first frame's camera, with the turn undone.
+        turn: (3,) rad, by how much the lifter turned all poses, in camera axes: it may take one view for another.
         lengths: (17,) of the bones.
         stature: of this body.
-        pixels: (n, 13, 2) px of the observed joints, undistorted, 0 where unknown.
+        pixels: (n, 13, 2) px of the observed joints, undistorted, at the first frame's focal length, 0 where unknown.
         confidence: (n, 13) 0..1.
-        joints: (n, 17, 3) present estimate, camera axes.
-        height: of the camera above this person's floor.
+        joints: (n, 17, 3) present estimate, axes of the first frame's camera.
+        height: of the first frame's camera above this person's floor.
         contact: (n, 2) probability that the left and right foot is planted.
+        rotation: (n, 3, 3) from those axes to the camera's at each frame.
+        position: (n, 3) of the camera in those axes, in an unknown unit.
+        travel: body units in that unit, or None where the camera stays in its place.
     """
 
     frames: np.ndarray
@@ -81,11 +86,29 @@ class Person:
     joints: np.ndarray
     height: float
     contact: np.ndarray
+    rotation: np.ndarray
+    position: np.ndarray
+    travel: float | None = None
+
+    @property
+    def shared(self) -> int:
+        """Number of unknowns that all of this person's frames share."""
+        return SHARED if self.travel is None else SHARED + 1
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(n, 3) of the camera in body units, axes of the first frame's camera."""
+        return self.position * (self.travel or 0.0)
+
+    def seen(self, joints: np.ndarray | None = None, window: slice = slice(None)) -> np.ndarray:
+        """(n, 17, 3) the present estimate, or other joints like it, in the camera axes of each frame."""
+        joints = self.joints[window] if joints is None else joints
+        return (joints - self.centre[window, None]) @ self.rotation[window].swapaxes(1, 2)
 
 
 @dataclass
 class View:
-    """What all people share: `focal` (2,) px, `centre` (2,) px, `up` (3,) in camera axes."""
+    """What all people share: `focal` (2,) px, `centre` (2,) px, `up` (3,), the last two at the first frame."""
 
     focal: np.ndarray
     centre: np.ndarray
@@ -104,7 +127,7 @@ class Reduced:
 
 def pixel_sigma(person: Person, view: View) -> np.ndarray:
     """(n,) px, expected detection error of each frame."""
-    depth = np.median(person.joints[..., 2], axis=-1)
+    depth = np.median(person.seen()[..., 2], axis=-1)
     return np.maximum(PIXEL_SIGMA * view.focal.mean() * skeleton.ADULT_STATURE / depth, 0.5)
 
 
@@ -122,19 +145,19 @@ def eliminate(person: Person, view: View, kernel: float, tick=lambda: None) -> R
         kernel: width of the reprojection's robust kernel in sigmas.
         tick: called once a window, may raise to stop.
     """
-    n = len(person.frames)
-    information, gradient = np.zeros((SHARED, SHARED)), np.zeros(SHARED)
-    constant, linear = np.zeros((n, skeleton.JOINTS, 3)), np.zeros((n, skeleton.JOINTS, 3, SHARED))
+    n, shared = len(person.frames), person.shared
+    information, gradient = np.zeros((shared, shared)), np.zeros(shared)
+    constant, linear = np.zeros((n, skeleton.JOINTS, 3)), np.zeros((n, skeleton.JOINTS, 3, shared))
     for start in range(0, n, _WINDOW):
         tick()
         core = slice(start, min(start + _WINDOW, n))
         wide = slice(max(core.start - _HALO, 0), min(core.stop + _HALO, n))
         inner = slice(core.start - wide.start, core.stop - wide.start)
         system = _assemble(person, view, kernel, wide)
-        solution = -_solve(system).reshape(wide.stop - wide.start, skeleton.JOINTS, 3, 1 + SHARED)[inner]
+        solution = -_solve(system).reshape(wide.stop - wide.start, skeleton.JOINTS, 3, 1 + shared)[inner]
         constant[core], linear[core] = solution[..., 0], solution[..., 1:]
-        cross = system.cross[inner].reshape(-1, SHARED)
-        information += system.shared[inner].sum(0) + cross.T @ linear[core].reshape(-1, SHARED)
+        cross = system.cross[inner].reshape(-1, shared)
+        information += system.shared[inner].sum(0) + cross.T @ linear[core].reshape(-1, shared)
         gradient += system.shared_gradient[inner].sum(0) + cross.T @ constant[core].ravel()
     return Reduced(information, gradient, constant, linear)
 
@@ -142,7 +165,7 @@ def eliminate(person: Person, view: View, kernel: float, tick=lambda: None) -> R
 @dataclass
 class _System:
     """Normal equations of a window: `block` (n, 17, 3, 17, 3) within frames, `next1`, `next2` (n, 17) the diagonal
-    couplings to the two following frames, `cross` (n, 17, 3, SHARED), and what is summed for the shared unknowns."""
+    couplings to the two following frames, `cross` (n, 17, 3, shared), and what is summed for the shared unknowns."""
 
     block: np.ndarray
     next1: np.ndarray
@@ -155,10 +178,10 @@ class _System:
 
 def _assemble(person: Person, view: View, kernel: float, window: slice) -> _System:
     joints = person.joints[window]
-    n, J = joints.shape[:2]
+    (n, J), shared = joints.shape[:2], person.shared
     system = _System(
         np.zeros((n, J, 3, J, 3)), np.zeros((n, J)), np.zeros((n, J)), np.zeros((n, J, 3)),
-        np.zeros((n, J, 3, SHARED)), np.zeros((n, SHARED, SHARED)), np.zeros((n, SHARED)),
+        np.zeros((n, J, 3, shared)), np.zeros((n, shared, shared)), np.zeros((n, shared)),
     )  # fmt: skip
     _add_reprojection(system, person, view, kernel, window)
     _add_bones(system, person, window)
@@ -170,7 +193,7 @@ def _assemble(person: Person, view: View, kernel: float, window: slice) -> _Syst
 
 
 def _add_reprojection(system: _System, person: Person, view: View, kernel: float, window: slice) -> None:
-    seen = person.joints[window][:, skeleton.OBSERVED]
+    seen = person.seen(window=window)[:, skeleton.OBSERVED]
     z = seen[..., 2]
     offset = seen[..., :2] / z[..., None] * view.focal
     sigma = pixel_sigma(person, view)[window, None]
@@ -181,22 +204,28 @@ def _add_reprojection(system: _System, person: Person, view: View, kernel: float
     jacobian[..., 1, 1] = view.focal[1] / z
     jacobian[..., 2] = -offset / z[..., None]
     jacobian /= sigma[..., None, None]
-    by_focal = offset / sigma[..., None]
+    jacobian = jacobian @ person.rotation[window, None]
+    by_shared = {2: offset / sigma[..., None]}
+    if person.travel is not None:
+        by_shared[_TRAVEL] = -np.einsum("tjcx,tx->tjc", jacobian, person.centre[window])
     weighted = jacobian * weight[..., None, None]
     blocks = np.einsum("tjcx,tjcy->tjxy", weighted, jacobian)
     for i, joint in enumerate(skeleton.OBSERVED):
         system.block[:, joint, :, joint, :] += blocks[:, i]
     system.gradient[:, skeleton.OBSERVED] += np.einsum("tjcx,tjc->tjx", weighted, residual)
-    by_joint_and_focal = system.cross[..., 2]
-    by_joint_and_focal[:, skeleton.OBSERVED] += np.einsum("tjcx,tjc->tjx", weighted, by_focal)
-    system.shared[:, 2, 2] += np.einsum("tj,tjc,tjc->t", weight, by_focal, by_focal)
-    system.shared_gradient[:, 2] += np.einsum("tj,tjc,tjc->t", weight, by_focal, residual)
+    for a, by_a in by_shared.items():
+        system.cross[..., a][:, skeleton.OBSERVED] += np.einsum("tjcx,tjc->tjx", weighted, by_a)
+        system.shared_gradient[:, a] += np.einsum("tj,tjc,tjc->t", weight, by_a, residual)
+        for b, by_b in by_shared.items():
+            system.shared[:, a, b] += np.einsum("tj,tjc,tjc->t", weight, by_a, by_b)
 
 
 def _add_bones(system: _System, person: Person, window: slice) -> None:
     """The lifter's pose, loose along the line of sight, and bones that keep their length."""
     joints, pose = person.joints[window], person.pose[window]
-    sight = joints[:, 0] / np.linalg.norm(joints[:, 0], axis=-1, keepdims=True)
+    sight = joints[:, 0] - person.centre[window]
+    sight /= np.linalg.norm(sight, axis=-1, keepdims=True)
+    to_shot = person.rotation[window].swapaxes(1, 2)
     along = np.einsum("tx,ty->txy", sight, sight)
     prior = np.eye(3) / POSE_SIGMA[0] ** 2 + along * (1 / POSE_SIGMA[1] ** 2 - 1 / POSE_SIGMA[0] ** 2)
     for child, parent in enumerate(skeleton.PARENTS):
@@ -210,7 +239,7 @@ def _add_bones(system: _System, person: Person, window: slice) -> None:
         weight = _kernel(np.einsum("tx,txy,ty->t", change, prior, change), POSE_KERNEL)
         weighted = prior * weight[:, None, None]
         pull = np.einsum("txy,ty->tx", weighted, change)
-        by_turn = _cross_matrix(lifted)
+        by_turn = _cross_matrix(lifted) @ to_shot
         cross = weighted @ by_turn
         system.cross[:, child, :, _TURN] += cross
         system.cross[:, parent, :, _TURN] -= cross
@@ -255,7 +284,7 @@ def _add_contacts(system: _System, person: Person, view: View, window: slice) ->
     basis = tangent_basis(view.up)
     residual = (ankles @ view.up + person.height - skeleton.ANKLE_HEIGHT) / FLOOR_SIGMA
     weight = contact * _kernel(residual**2, PLANT_KERNEL)
-    jacobian = np.zeros((*contact.shape, SHARED))
+    jacobian = np.zeros((*contact.shape, person.shared))
     jacobian[..., :2] = ankles @ basis.T
     jacobian[..., EVERYBODY] = 1.0
     jacobian /= FLOOR_SIGMA
@@ -280,7 +309,7 @@ def _add_contacts(system: _System, person: Person, view: View, window: slice) ->
 
 
 def _solve(system: _System) -> np.ndarray:
-    """(n * 51, 1 + SHARED): the window's block inverse times gradient and cross terms, by banded Cholesky."""
+    """(n * 51, 1 + shared): the window's block inverse times gradient and cross terms, by banded Cholesky."""
     n, D = len(system.block), skeleton.JOINTS * 3
     block = system.block.reshape(n, D, D)
     row, column = np.tril_indices(D)
@@ -288,6 +317,6 @@ def _solve(system: _System) -> np.ndarray:
     banded[row - column, :, column] = block[:, row, column].T
     banded[D] = np.repeat(system.next1, 3, axis=1)
     banded[2 * D] = np.repeat(system.next2, 3, axis=1)
-    rhs = np.concatenate([system.gradient[..., None], system.cross], axis=-1).reshape(n * D, 1 + SHARED)
+    rhs = np.concatenate([system.gradient[..., None], system.cross], axis=-1).reshape(n * D, -1)
     banded = banded.reshape(2 * D + 1, n * D)[: min(2 * D + 1, n * D)]
     return solveh_banded(banded, rhs, lower=True, overwrite_ab=True, check_finite=False)

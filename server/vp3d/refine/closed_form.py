@@ -9,6 +9,17 @@ _RIDGE = 1e-12
 _ITERATIONS = 6
 _KERNEL = 3.0  # the robust kernel's width in median residuals
 
+_STANCE = 0.2
+"""s for which a foot that stands is compared with itself: steps are longer, and what a lifter shakes is smaller."""
+_MOST_STANCES = 4000
+_SLIP = 0.05
+"""m that a foot which stands may seem to move across the view; along it, where depth is a guess, five times more."""
+_ALONG = 5.0
+_DISTANCES = np.geomspace(0.1, 30.0, 200)
+"""Lengths of the camera path's unit that are tried, in units of the person's distance from the camera."""
+_USUAL_DISTANCE, _USUAL_WEIGHT = 1.5, 0.01
+"""The background, whose distance is the unit, lies behind the person; how much that says against feet that do not."""
+
 
 def root_translation(
     pose: np.ndarray, pixels: np.ndarray, confidence: np.ndarray, K: np.ndarray
@@ -58,3 +69,40 @@ def root_translation(
     middle = np.full(len(pose), np.nan)
     middle[usable] = np.nanmedian(residual[usable], axis=-1) * K[0, 0]
     return translation, middle
+
+
+def distance_travelled(
+    ankles: np.ndarray, position: np.ndarray, depth: np.ndarray, linked: np.ndarray, step: float
+) -> float:
+    """Metres in the unit of a moving camera's path: those with which feet that could be standing stand best.
+
+    Whoever stands or walks has a foot at rest, so of both feet the one that moves less counts, robustly.
+
+    Args:
+        ankles: (n, 2, 3) m from the camera, in the axes of the first frame's camera.
+        position: (n, 3) of the camera, in the same axes and an unknown unit: the background's median distance.
+        depth: (n,) m, of the person before the camera.
+        linked: (n-1,) bool, whether a frame follows the one before without a gap.
+        step: s between frames.
+    """
+    grid = _DISTANCES * np.median(depth)
+    gap = max(round(_STANCE / step), 1)
+    section = np.concatenate([[0], np.cumsum(~linked)])
+    start = np.flatnonzero(section[gap:] == section[:-gap]) if len(ankles) > gap else np.zeros(0, int)
+    start = start[:: len(start) // _MOST_STANCES + 1]
+    moved, travelled = ankles[start + gap] - ankles[start], position[start + gap] - position[start]
+    sight = ankles[start].mean(1)
+    sight /= np.maximum(np.linalg.norm(sight, axis=-1, keepdims=True), 1e-9)
+
+    def parts(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        along = np.einsum("...fx,...x->...f", vectors, sight)
+        return vectors - along[..., None] * sight[:, None], along / _ALONG
+
+    across_moved, along_moved = parts(moved)
+    across_travelled, along_travelled = parts(travelled[:, None])
+    cost = _USUAL_WEIGHT * np.log(_DISTANCES / _USUAL_DISTANCE) ** 2
+    for i, length in enumerate(grid):
+        across = across_moved + length * across_travelled
+        slip2 = ((across**2).sum(-1) + (along_moved + length * along_travelled) ** 2) / _SLIP**2
+        cost[i] += (slip2 / (1 + slip2)).min(-1).mean() if len(start) else 0.0
+    return float(grid[np.argmin(cost)])

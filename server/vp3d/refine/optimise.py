@@ -1,6 +1,6 @@
 """Gauss-Newton over everybody and the camera, from root paths in closed form to planted feet.
 
-1. Root paths in closed form; gravity from how people balance.
+1. Root paths in closed form, and with them how far a moving camera goes; gravity from how people balance.
 2. Joints, gravity, focal length and camera heights against the 2D joints, with a wide kernel.
 3. Planted feet found; the same again with feet still and on the floor and a narrower kernel, twice.
 """
@@ -11,11 +11,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import undistort_points
 from vp3d.progress import Progress
 from vp3d.refine import contacts, skeleton
-from vp3d.refine.bundle import EVERYBODY, OWN, PIXEL_KERNEL, Person, View, eliminate
-from vp3d.refine.closed_form import root_translation
+from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, eliminate
+from vp3d.refine.closed_form import distance_travelled, root_translation
 from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt
 from vp3d.refine.lens import Lens
 from vp3d.track import Tracks
@@ -41,23 +42,36 @@ _TURN_SIGMA = np.radians(8.0)
 """By how much a lifter usually turns a person who is seen from an unusual height or side."""
 _HEIGHT_SIGMA = 1.0
 """m per step, a leash on a camera height that no foot determines."""
+_TRAVEL_SIGMA = 0.5
+"""Of the log of how far the camera moves, a leash where nobody tells; and where it is told."""
+_TOLD_TRAVEL_SIGMA = 1e-4
 
 
-def place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: float, linked: np.ndarray) -> Person | None:
+def place(
+    tracks: Tracks,
+    poses: np.ndarray,
+    index: int,
+    lens: Lens,
+    motion: CameraMotion,
+    step: float,
+    linked: np.ndarray,
+) -> Person | None:
     """A person at the closed-form root path, or None where no frame has enough joints.
 
     Args:
         tracks: 2D joints (px) of everybody.
         poses: (P, T, 17, 3) m, everybody's, relative to the hip, camera axes; NaN where absent.
         index: which person.
-        lens: intrinsics.
+        lens: intrinsics, at the first frame where the camera zooms.
+        motion: of the camera, one shot.
         step: s between neighbouring frames.
         linked: (T-1,) bool, whether a frame follows the one before without a gap.
     """
     pose = np.asarray(poses[index], float)
     frames = np.flatnonzero(np.isfinite(pose).all(axis=(1, 2)))
+    detected = motion.unzoom(tracks.joints[index], lens.K[:2, 2])[frames]
     pixels, confidence = skeleton.observations(
-        undistort_points(tracks.joints[index][frames], lens.K, lens.distortion), tracks.confidence[index][frames]
+        undistort_points(detected, lens.K, lens.distortion), tracks.confidence[index][frames]
     )
     pose = pose[frames]
     if not len(frames):
@@ -72,6 +86,14 @@ def place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: float
     for section in np.split(np.arange(len(frames)), np.flatnonzero(~linked) + 1):
         pose[section] = gaussian_filter1d(pose[section], _LIFTER_BLUR / step, axis=0, mode="nearest")
     lengths, stature = skeleton.body(pose)
+    rotation, position = motion.rotation[frames], motion.position[frames]
+    seen = pose + root[:, None]
+    travel = None
+    pose = pose @ rotation
+    joints = seen @ rotation
+    if motion.kind == "free":
+        travel = distance_travelled(joints[:, skeleton.ANKLES], position, root[:, 2], linked, step)
+        joints = joints + travel * position[:, None]
     return Person(
         frames=frames,
         step=step,
@@ -82,14 +104,17 @@ def place(tracks: Tracks, poses: np.ndarray, index: int, lens: Lens, step: float
         stature=stature,
         pixels=pixels,
         confidence=confidence,
-        joints=pose + root[:, None],
+        joints=joints,
         height=skeleton.ADULT_STATURE,
         contact=np.zeros((len(frames), 2)),
+        rotation=rotation,
+        position=position,
+        travel=travel,
     )
 
 
 class Optimiser:
-    """People in camera axes and body units, and the camera they share.
+    """People in the axes of the first frame's camera and body units, and the camera they share.
 
     Attributes:
         people: present estimates; `run` updates them.
@@ -97,7 +122,8 @@ class Optimiser:
         gravity: what bodies said about the up vector.
         planted: (P,) frames of resting feet on which each person's floor rests.
         covariance: of all shared unknowns: two of the up vector (rad²), log focal length, then per person the camera's
-            height and three of the lifter's turn (rad²).
+            height and three of the lifter's turn (rad²), and log travel where the camera moves from its place.
+        own: number of unknowns per person among them.
     """
 
     def __init__(self, people: list[Person], lens: Lens, progress: Progress) -> None:
@@ -107,10 +133,12 @@ class Optimiser:
         self.focal_sigma = max(lens.focal_sigma, _KNOWN_FOCAL_SIGMA)
         self.step = people[0].step
         # What is shared sees the lifter's error once per posture, not once per frame: so the priors count per posture.
-        size = EVERYBODY + OWN * len(people)
+        self.own = people[0].shared - EVERYBODY
+        size = EVERYBODY + self.own * len(people)
         self.repeats = np.full(size, max(POSTURE / self.step, 1.0))
         self.repeats[2] = max(_FOCAL_POSTURE / self.step, 1.0)
-        self._heights = EVERYBODY + OWN * np.arange(len(people))
+        self._heights = EVERYBODY + self.own * np.arange(len(people))
+        self._travel = [(np.log(person.travel or 1.0), _TRAVEL_SIGMA) for person in people]
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
         self.covariance = np.zeros((size, size), float)
@@ -132,6 +160,17 @@ class Optimiser:
         self._plant()
         self._tick()
 
+    def settle(self, travel: np.ndarray) -> None:
+        """Once more, with the camera moving as far as told: (P,) body units of each person per unit of its position."""
+        self._travel = [(np.log(told), _TOLD_TRAVEL_SIGMA) for told in travel]
+        for person, told in zip(self.people, travel, strict=True):
+            person.joints = person.joints + (told - person.travel) * person.position[:, None]
+            person.travel = float(told)
+        kernel, steps, _ = _ROUNDS[-1]
+        for _ in range(steps):
+            self._step(kernel)
+        self._plant()
+
     def _tick(self) -> None:
         self._progress(STAGE, self._done, self._total)
 
@@ -150,18 +189,21 @@ class Optimiser:
         information[:2, :2], gradient[:2] = self.gravity.information, self.gravity.pull(self.view.up)
         information[2, 2], gradient[2] = self.focal_sigma**-2, self.log_focal * self.focal_sigma**-2
         for i, person in enumerate(self.people):
-            height, *turn = self._unknowns(i)[EVERYBODY:]
+            height, *turn = self._unknowns(i)[EVERYBODY:SHARED]
             information[height, height] = _HEIGHT_SIGMA**-2
             information[turn, turn] = _TURN_SIGMA**-2
             gradient[turn] = person.turn * _TURN_SIGMA**-2
+            for travel in self._unknowns(i)[SHARED:]:
+                expected, sigma = self._travel[i]
+                information[travel, travel] = sigma**-2
+                gradient[travel] = (np.log(person.travel) - expected) * sigma**-2
         weight = np.sqrt(self.repeats)
         return information * np.outer(weight, weight), gradient * self.repeats
 
-    @staticmethod
-    def _unknowns(person: int) -> list[int]:
+    def _unknowns(self, person: int) -> list[int]:
         """Where the shared unknowns that touch a person stand among all."""
-        own = EVERYBODY + OWN * person
-        return [*range(EVERYBODY), *range(own, own + OWN)]
+        own = EVERYBODY + self.own * person
+        return [*range(EVERYBODY), *range(own, own + self.own)]
 
     def _step(self, kernel: float) -> None:
         information, gradient = self._priors()
@@ -175,13 +217,16 @@ class Optimiser:
         step *= min(1.0, _MAX_TURN / max(np.abs(np.delete(step, self._heights)).max(), 1e-12))
         for i, (person, part) in enumerate(zip(self.people, reduced, strict=True)):
             move = part.constant + part.linear @ step[self._unknowns(i)]
-            share = np.abs(move[..., 2]) / np.abs(person.joints[..., 2])
+            share = np.abs((move @ person.rotation.swapaxes(1, 2))[..., 2]) / np.abs(person.seen()[..., 2])
             move *= np.minimum(1.0, _MAX_DEPTH_STEP / np.maximum(share.max(axis=1), 1e-12))[:, None, None]
             person.joints = person.joints + move
-            height, *turn = self._unknowns(i)[EVERYBODY:]
+            height, *turn = self._unknowns(i)[EVERYBODY:SHARED]
             person.height += step[height]
             person.turn = person.turn + step[turn]
-            person.pose = person.pose @ Rotation.from_rotvec(step[turn]).as_matrix().T
+            turned = person.rotation.swapaxes(1, 2) @ Rotation.from_rotvec(step[turn]).as_matrix() @ person.rotation
+            person.pose = person.pose @ turned.swapaxes(1, 2)
+            for travel in self._unknowns(i)[SHARED:]:
+                person.travel *= float(np.exp(step[travel]))
         self.view.up = tilt(self.view.up, step[:2])
         self.view.focal = self.view.focal * np.exp(step[2])
         self.log_focal += step[2]

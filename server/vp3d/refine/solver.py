@@ -1,20 +1,22 @@
-"""From 2D joints and lifted poses to one static camera and people in one world.
+"""From 2D joints and lifted poses to one camera, static or moving, and people in one world.
 
-The optimiser works in camera axes and in each person's own unit of length. Here all get their sizes, from a prior
-height and from standing on one floor, and camera axes become world axes.
+The optimiser works in the axes of the first frame's camera and in each person's own unit of length. Here all get their
+sizes, from a prior height and from standing on one floor, and those axes become world axes.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from vp3d.camera_motion import CameraMotion, still
 from vp3d.cameras import Camera
 from vp3d.detect import SEEN
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import skeleton
 from vp3d.refine.bundle import EVERYBODY, OWN
-from vp3d.refine.gravity import world_rotation
+from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
 from vp3d.refine.optimise import Optimiser, place
 from vp3d.track import Tracks
@@ -30,13 +32,15 @@ class Solution:
     """A camera and people in one world (metres, Z up, floor z = 0).
 
     Attributes:
-        camera: static, C = 1. It looks along +Y; the first person's first frame stands at x = y = 0.
+        camera: C = 1 where it stands still, else C = T. At first it looks along +Y; the first person's first frame
+            stands at x = y = 0. After a cut the world begins anew.
         joints: (P, T, 17, 3) m, H36M-17, world; NaN where a person is absent.
         contacts: (P, T, 2) probability that the left and right foot is planted; 0 where absent.
         residual_px: (P, T, 17) distance of the reprojected from the detected joint in COCO order, NaN where there is
             nothing to compare.
-        report: JSON-able figures: `lens`, `camera` (pitch is positive where it looks up, roll where the world leans
-            to the right in the picture), `people`, and `warnings` in plain words.
+        report: JSON-able figures: `lens`, `camera` (at the first frame; pitch is positive where it looks up, roll where
+            the world leans to the right in the picture), `people`, and `warnings` in plain words; where the picture
+            is cut, `shots` holds `lens` and `camera` of each.
     """
 
     camera: Camera
@@ -53,8 +57,9 @@ def solve(
     image_size: tuple[int, int],
     fps: float,
     progress: Progress = silent,
+    motion: CameraMotion | None = None,
 ) -> Solution:
-    """Solve camera and world of a static camera.
+    """Solve camera and world.
 
     Args:
         tracks: people's 2D joints (px); `tracks.frames` are frame numbers of the video.
@@ -62,6 +67,7 @@ def solve(
         lens: intrinsics, and how sure they are.
         image_size: width and height, px.
         fps: frames per second of the video that `tracks.frames` counts.
+        motion: what the camera did in the frames of `tracks`; None where it stands still. People are in one shot each.
 
     Raises:
         UserError: nobody can be placed in front of the camera.
@@ -73,12 +79,25 @@ def solve(
             f"The lens data are for another picture size than {image_size[0]} × {image_size[1]} px.",
             "Give the lens of this clip, or leave it out.",
         )
+    if motion is None:
+        motion = still(tracks.frames, 0.0, {}, "")
+    if len(motion.shots) == 1:
+        return _solve_shot(tracks, poses, lens, fps, motion, progress)
+    return _solve_shots(tracks, poses, lens, fps, motion, progress)
+
+
+def _solve_shot(
+    tracks: Tracks, poses: np.ndarray, lens: Lens, fps: float, motion: CameraMotion, progress: Progress
+) -> Solution:
     steps = np.diff(tracks.frames)
     stride = int(np.median(steps)) if len(steps) else 1
+    if motion.moves:
+        # The background was followed with this focal length: another one would no longer go with how the camera turned.
+        given, lens = lens, dataclasses.replace(lens, focal_sigma=0.0)
     people = {
         index: person
         for index in range(len(poses))
-        if (person := place(tracks, poses, index, lens, stride / fps, steps == stride)) is not None
+        if (person := place(tracks, poses, index, lens, motion, stride / fps, steps == stride)) is not None
     }
     if not people:
         raise UserError(
@@ -87,40 +106,113 @@ def solve(
         )
     optimiser = Optimiser(list(people.values()), lens, progress)
     optimiser.run()
-    return _world(optimiser, list(people), tracks, lens)
+    if motion.kind == "free" and len(people) > 1:
+        scale, _, unit = _sizes(optimiser)
+        optimiser.settle(unit / scale)
+    solution = _world(optimiser, list(people), tracks, lens, motion)
+    if motion.moves:
+        solution.report["lens"]["focal_sigma_relative"] = given.focal_sigma
+    return solution
 
 
-def _sizes(optimiser: Optimiser) -> tuple[np.ndarray, float]:
-    """Everybody's scale, body units to metres, and the camera's height (m).
+def _solve_shots(
+    tracks: Tracks, poses: np.ndarray, lens: Lens, fps: float, motion: CameraMotion, progress: Progress
+) -> Solution:
+    """Every shot by itself, put into the arrays of one take; a shot without people gets an upright camera."""
+    P, T = tracks.joints.shape[:2]
+    whole = Solution(
+        Camera(np.tile(lens.K, (T, 1, 1)), np.tile(np.eye(3), (T, 1, 1)), np.zeros((T, 3)), lens.distortion),
+        np.full((P, T, skeleton.JOINTS, 3), np.nan),
+        np.zeros((P, T, 2)),
+        np.full((P, T, 17), np.nan),
+        {"shots": []},
+    )
+    for number, (start, end) in enumerate(motion.shots):
+        rows, shot = slice(start, end), motion.shot(number)
+
+        def report(stage: str, done: int, total: int, number: int = number) -> None:
+            progress(stage, number * total + done, len(motion.shots) * total)
+
+        part = Tracks(tracks.frames[rows], *(a[:, rows] for a in (tracks.joints, tracks.confidence, tracks.source)))
+        try:
+            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, report)
+        except UserError:
+            camera = _moved(lens, LEVEL, np.array([0.0, 0.0, skeleton.ADULT_STATURE]), 1.0, shot)
+            solved = Solution(camera, whole.joints[:, rows], whole.contacts[:, rows], whole.residual_px[:, rows], {})
+        whole.camera.K[rows], whole.camera.R[rows], whole.camera.t[rows] = (
+            solved.camera.K, solved.camera.R, solved.camera.t,
+        )  # fmt: skip
+        whole.joints[:, rows], whole.contacts[:, rows] = solved.joints, solved.contacts
+        whole.residual_px[:, rows] = solved.residual_px
+        about = {"first_frame": int(tracks.frames[start]), "last_frame": int(tracks.frames[end - 1]), **solved.report}
+        whole.report["shots"].append(about)
+    solved_shots = [shot for shot in whole.report["shots"] if "people" in shot]
+    if not solved_shots:
+        raise UserError(
+            "No person could be placed in front of the camera.",
+            "Choose a range of frames in which somebody is seen with most of the body.",
+        )
+    whole.report.update({name: solved_shots[0][name] for name in ("lens", "camera")})
+    for name in ("people", "warnings"):
+        whole.report[name] = [entry for shot in solved_shots for entry in shot.pop(name)]
+    return whole
+
+
+def _sizes(optimiser: Optimiser) -> tuple[np.ndarray, float, float]:
+    """Everybody's scale, body units to metres, the camera's height (m), and metres in the unit of its path.
 
     Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
     units. The floor is the main person's; who disagrees by more than statures can, stands on another level and keeps
-    the prior.
+    the prior. A camera that moves from its place goes equally far for all, which tells their sizes apart, too.
     """
     prior = np.log([skeleton.ADULT_STATURE / person.stature for person in optimiser.people])
     height = np.array([person.height for person in optimiser.people])
+    variance = np.diag(optimiser.covariance)
     enough = np.flatnonzero(optimiser.planted >= _PLANTED_FRAMES)
     anchor = int(enough[0]) if len(enough) else int(np.argmax(optimiser.planted))
-    if optimiser.planted[anchor] == 0 or height[anchor] < _LOW_CAMERA:
-        return np.exp(prior), float(np.exp(prior[anchor]) * height[anchor])
-    seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
-    sigma = np.sqrt(np.diag(optimiser.covariance)[EVERYBODY::OWN]) / np.maximum(height, _LOW_CAMERA)
-    together = (optimiser.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
-    weight = together / (skeleton.STATURE_SIGMA**2 + sigma**2)
-    camera = np.average(seen, weights=weight)
-    own, floor = skeleton.STATURE_SIGMA**-2, together * sigma**-2
-    return np.exp(prior + floor * (camera - seen) / (own + floor)), float(np.exp(camera))
+    standing = optimiser.planted[anchor] > 0 and height[anchor] >= _LOW_CAMERA
+    log_scale, camera_height = prior, float(np.exp(prior[anchor]) * height[anchor])
+    if standing:
+        seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
+        sigma = np.sqrt(variance[EVERYBODY :: optimiser.own]) / np.maximum(height, _LOW_CAMERA)
+        together = (optimiser.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
+        weight = together / (skeleton.STATURE_SIGMA**2 + sigma**2)
+        camera = np.average(seen, weights=weight)
+        own, floor = skeleton.STATURE_SIGMA**-2, together * sigma**-2
+        log_scale, camera_height = prior + floor * (camera - seen) / (own + floor), float(np.exp(camera))
+    if optimiser.people[0].travel is None:
+        return np.exp(log_scale), camera_height, 0.0
+    travel, uncertain = (
+        np.log([person.travel for person in optimiser.people]),
+        variance[EVERYBODY + OWN :: optimiser.own],
+    )
+    unit = np.average(log_scale + travel, weights=1 / (skeleton.STATURE_SIGMA**2 + uncertain))
+    told = skeleton.STATURE_SIGMA**2 / (skeleton.STATURE_SIGMA**2 + uncertain)
+    return np.exp(log_scale + told * (unit - travel - log_scale)), camera_height, float(np.exp(unit))
 
 
-def _world(optimiser: Optimiser, indices: list[int], tracks: Tracks, lens: Lens) -> Solution:
+def _moved(lens: Lens, up: np.ndarray, position: np.ndarray, unit: float, motion: CameraMotion) -> Camera:
+    """The camera in the world: at `position` (3,) m, where `up` (3,) is up, at the first frame; `unit` m long."""
+    R = world_rotation(up)
+    if not motion.moves:
+        return Camera(lens.K[None], R[None], -(R @ position)[None], lens.distortion)
+    K = np.tile(lens.K, (len(motion.zoom), 1, 1))
+    K[:, 0, 0] *= motion.zoom
+    K[:, 1, 1] *= motion.zoom
+    rotation = motion.rotation @ R
+    place = position + unit * motion.position @ R
+    return Camera(K, rotation, -np.einsum("tij,tj->ti", rotation, place), lens.distortion)
+
+
+def _world(optimiser: Optimiser, indices: list[int], tracks: Tracks, lens: Lens, motion: CameraMotion) -> Solution:
     P, T = tracks.joints.shape[:2]
-    scale, camera_height = _sizes(optimiser)
+    scale, camera_height, unit = _sizes(optimiser)
     R = world_rotation(optimiser.view.up)
     first = optimiser.people[0].joints[0, 0] * scale[0] @ R
     position = np.array([-first[0], -first[1], camera_height])
     K = lens.K.copy()
     K[0, 0], K[1, 1] = optimiser.view.focal
-    camera = Camera(K[None], R[None], -(R @ position)[None], lens.distortion)
+    camera = _moved(dataclasses.replace(lens, K=K), optimiser.view.up, position, unit, motion)
 
     joints = np.full((P, T, skeleton.JOINTS, 3), np.nan)
     planted = np.zeros((P, T, 2))
@@ -157,7 +249,7 @@ def _report(
         speed = np.linalg.norm(np.diff(ankles, axis=0), axis=-1)[still] / person.step
         if planted == 0:
             notes.append(f"{name}'s feet are never seen at rest, so the floor under them is guessed.")
-        height_px = camera.K[0, 0, 0] * skeleton.ADULT_STATURE / np.median(person.joints[:, 0, 2])
+        height_px = camera.K[0, 0, 0] * skeleton.ADULT_STATURE / np.median(person.seen()[:, 0, 2])
         if len(compared) and np.median(compared) > 0.05 * height_px:
             notes.append(f"{name}'s 3D pose lies {np.median(compared):.0f} px (median) beside the detected joints.")
         people.append(

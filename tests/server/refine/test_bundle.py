@@ -13,12 +13,16 @@ STEP = 1 / 25
 WIDE = 1e6
 
 
-def scene(frames: int, noise: float = 0.02) -> tuple[bundle.Person, bundle.View]:
+def scene(frames: int, noise: float = 0.02, moving: bool = False) -> tuple[bundle.Person, bundle.View]:
     rng = np.random.default_rng(0)
     times = np.arange(frames) * STEP
     there_and_back = walk(2 - np.abs((times % 4) - 2))
     joints = (there_and_back - [1, -5, 1.3]) @ world_rotation(UP).T
-    pixels = project(K[None], np.eye(3)[None], np.zeros((1, 3)), joints)[:, skeleton.OBSERVED]
+    rotation, position = np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3))
+    if moving:
+        rotation = Rotation.from_rotvec(np.arange(frames)[:, None] * [0.01, -0.04, 0.02]).as_matrix()
+        position = np.arange(frames)[:, None] * [0.03, 0.01, 0.05]
+    pixels = project(K[None], rotation, -np.einsum("tij,tj->ti", rotation, position * 2), joints)[:, skeleton.OBSERVED]
     pose = joints - joints[:, :1] + rng.normal(0, noise, joints.shape)
     lengths, stature = skeleton.body(pose)
     person = bundle.Person(
@@ -34,6 +38,9 @@ def scene(frames: int, noise: float = 0.02) -> tuple[bundle.Person, bundle.View]
         joints=joints + rng.normal(0, noise, joints.shape),
         height=1.25,
         contact=np.maximum(walk_contacts(times), 0.1) * 0.9,
+        rotation=rotation,
+        position=position,
+        travel=1.9 if moving else None,
     )
     return person, bundle.View(np.diag(K)[:2], K[:2, 2], UP)
 
@@ -42,13 +49,17 @@ def residuals(person: bundle.Person, view: bundle.View, joints: np.ndarray, shar
     """Everything that `bundle` says should be 0, in sigmas, around the present estimate."""
     up = view.up + shared[:2] @ tangent_basis(view.up)
     focal, height = view.focal * np.exp(shared[2]), person.height + shared[3]
-    seen = joints[:, skeleton.OBSERVED]
+    centre = person.position * (person.travel or 0.0) * np.exp(shared[7:].sum())
+    seen = np.einsum("tij,tkj->tki", person.rotation, (joints - centre[:, None])[:, skeleton.OBSERVED])
     pixel = (seen[..., :2] / seen[..., 2:] * focal + view.centre - person.pixels) * np.sqrt(person.confidence)[
         ..., None
     ]
-    sight = person.joints[:, 0] / np.linalg.norm(person.joints[:, 0], axis=-1, keepdims=True)
+    sight = person.joints[:, 0] - person.position * (person.travel or 0.0)
+    sight /= np.linalg.norm(sight, axis=-1, keepdims=True)
     bones = (joints - joints[:, skeleton.PARENTS])[:, 1:]
-    lifted = (person.pose - person.pose[:, skeleton.PARENTS])[:, 1:] @ Rotation.from_rotvec(shared[4:]).as_matrix().T
+    to_shot = person.rotation.swapaxes(1, 2)
+    turned = to_shot @ Rotation.from_rotvec(shared[4:7]).as_matrix() @ person.rotation
+    lifted = np.einsum("tij,tkj->tki", turned, (person.pose - person.pose[:, skeleton.PARENTS])[:, 1:])
     along = np.einsum("tx,tjx->tj", sight, bones - lifted)
     across = bones - lifted - along[..., None] * sight[:, None]
     smooth = np.diff(joints - person.pose, 2, axis=0) / bundle.ACCELERATION_SIGMA[:, None]
@@ -68,26 +79,28 @@ def residuals(person: bundle.Person, view: bundle.View, joints: np.ndarray, shar
     )
 
 
-def test_step_is_gauss_newton(monkeypatch):
+@pytest.mark.parametrize("moving", [False, True])
+def test_step_is_gauss_newton(monkeypatch, moving):
     monkeypatch.setattr(bundle, "POSE_KERNEL", WIDE)
     monkeypatch.setattr(bundle, "PLANT_KERNEL", WIDE)
-    person, view = scene(4)
-    size = person.joints.size
+    person, view = scene(4, moving=moving)
+    size, shared = person.joints.size, person.shared
+    assert shared == (8 if moving else 7)
 
     def of(unknowns):
         return residuals(person, view, unknowns[:size].reshape(person.joints.shape), unknowns[size:])
 
-    start = np.concatenate([person.joints.ravel(), np.zeros(bundle.SHARED)])
+    start = np.concatenate([person.joints.ravel(), np.zeros(shared)])
     jacobian = np.stack([(of(start + h) - of(start - h)) / 2e-6 for h in np.eye(len(start)) * 1e-6], axis=1)
     hessian, gradient = jacobian.T @ jacobian, jacobian.T @ of(start)
     hessian[:size, :size] += np.eye(size) * bundle._DAMPING
-    hessian[size:, size:] += np.eye(bundle.SHARED) * 1e3  # the solver's priors keep what is shared from running away
+    hessian[size:, size:] += np.eye(shared) * 1e3  # the solver's priors keep what is shared from running away
     truth = -np.linalg.solve(hessian, gradient)
 
     reduced = bundle.eliminate(person, view, WIDE)
-    shared = -np.linalg.solve(reduced.information + np.eye(bundle.SHARED) * 1e3, reduced.gradient)
-    np.testing.assert_allclose(shared, truth[size:], rtol=1e-3, atol=1e-6)
-    moved = reduced.constant + reduced.linear @ shared
+    step = -np.linalg.solve(reduced.information + np.eye(shared) * 1e3, reduced.gradient)
+    np.testing.assert_allclose(step, truth[size:], rtol=1e-3, atol=1e-6)
+    moved = reduced.constant + reduced.linear @ step
     np.testing.assert_allclose(moved.ravel(), truth[:size], atol=1e-5)
 
 
