@@ -43,12 +43,11 @@ def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) 
     plate.clip_user.use_render_undistorted = bent
     warnings = []
     if bent:
-        _set_distortion(clip.tracking.camera, K, take.distortion, width, height)
-        k1, k2, _, _, k3 = take.distortion
-        left = lenses.displacement(K, take.distortion - [k1, k2, 0, 0, k3], width, height)
+        _set_distortion(clip.tracking.camera, K, take.distortion, width, height, camera.sensor_width)
+        zooms = np.ptp(take.camera_K[:, 0, 0]) > 0
         warnings.append(
             "The lens bends the image, so the background is shown undistorted"
-            + (f"; its tangential part, up to {left:.1f} px, is not." if left > 0.5 else ".")
+            + (", with the focal length of the first frame." if zooms else ".")
         )
     turned = _still_turned(clip, take)
     # Blender fits the clip into the frame before it turns it; the scale undoes what a clip on its side loses by that.
@@ -74,14 +73,21 @@ def _still_turned(clip: bpy.types.MovieClip, take: Take) -> int:
 
 
 def _set_distortion(
-    camera: bpy.types.MovieTrackingCamera, K: np.ndarray, distortion: np.ndarray, width: int, height: int
+    camera: bpy.types.MovieTrackingCamera,
+    K: np.ndarray,
+    distortion: np.ndarray,
+    width: int,
+    height: int,
+    sensor: float,
 ) -> None:
-    camera.distortion_model = "POLYNOMIAL"
-    camera.pixel_aspect = K[0, 0] / K[1, 1]
-    camera.sensor_width = lenses.SENSOR
-    camera.focal_length = K[0, 0] * lenses.SENSOR / width
+    """Give a clip OpenCV's lens: Blender's Brown model is the same with y up, and its pixels' aspect is x by y."""
+    camera.distortion_model = "BROWN"
+    camera.pixel_aspect = K[1, 1] / K[0, 0]
+    camera.sensor_width = sensor * width / max(width, height)
+    camera.focal_length = K[0, 0] * camera.sensor_width / width
     camera.principal_point_pixels = (K[0, 2] + 0.5, height - (K[1, 2] + 0.5))
-    camera.k1, camera.k2, _, _, camera.k3 = distortion
+    camera.brown_k1, camera.brown_k2, p1, p2, camera.brown_k3 = distortion
+    camera.brown_p1, camera.brown_p2, camera.brown_k4 = p2, -p1, 0
 
 
 def _places(take: Take, take_path: Path) -> list[Path]:
