@@ -1,7 +1,7 @@
 """Networks that find a person's joints in crops of one or several views.
 
-`PoseNetwork` looks at every view by itself: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking" (ECCV
-2018). `CDRNet` lets views share what they see through features that are turned into the world's axes and back: Remelli
+`PoseNetwork` looks at every view by itself: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking"
+(ECCV 2018). `CDRNet` lets views share what they see through features turned into the world's axes and back: Remelli
 et al., "Lightweight Multi-View 3D Pose Estimation through Camera-Disentangled Representation" (CVPR 2020).
 """
 

@@ -30,7 +30,7 @@ def triangulate(
 
     Args:
         points: (..., V, 2) px, undistorted; NaN where a view does not see the point.
-        projections: (..., V, 3, 4) from world to pixels.
+        projections: (..., V, 3, 4) from world to pixels, with depth as third coordinate (K [R t], not its negative).
         confidence: (..., V) weights, 0 for a view that is to be left out; None for all alike.
 
     Returns:
@@ -170,7 +170,7 @@ def _accepted(vector: torch.Tensor, projections: torch.Tensor, seen: torch.Tenso
     world = vector[..., :3] / torch.where(finite, last, torch.ones_like(last))  # a NaN here would spoil all gradients
     with torch.no_grad():
         point, turn, offset = world[..., None, :], projections[..., :3], projections[..., 3]
-        depth = ((point * turn[..., 2, :]).sum(-1) + offset[..., 2]) * torch.linalg.det(turn).sign()
+        depth = (point * turn[..., 2, :]).sum(-1) + offset[..., 2]
         accepted = ((depth > 0) | ~seen).all(-1) & (seen.sum(-1) >= 2)
         centre = -torch.linalg.solve(turn, offset[..., None])[..., 0]
         # By the law of cosines, from distances: vectors of all pairs would take several times as long.

@@ -1,5 +1,6 @@
 """What every training run has: a schedule, an average of the weights, a log, and a state to go on from after a stop."""
 
+import copy
 import json
 import logging
 import math
@@ -32,6 +33,8 @@ class Run:
         settings: JSON-able; a state that was made with other ones is refused.
         steps: optimiser steps in all, over which the learning rate rises, then falls along a cosine to nothing.
         learning_rate, weight_decay: of AdamW.
+        rate: factor on the learning rate by the share of the steps that is done, in place of that course.
+        optimiser: of the model's parameters, in place of AdamW.
         averaging: share of the exponential average of the weights that a step leaves.
         clip: largest norm of a gradient.
         seed: of everything drawn.
@@ -49,6 +52,8 @@ class Run:
         settings: dict[str, Any],
         steps: int,
         learning_rate: float,
+        rate: Callable[[float], float] | None = None,
+        optimiser: torch.optim.Optimizer | None = None,
         weight_decay: float = 0.01,
         averaging: float = 0.998,
         clip: float = 5.0,
@@ -57,7 +62,8 @@ class Run:
         self.model, self.file, self.settings, self.steps = model, file, settings, steps
         self.learning_rate, self.averaging, self.clip = learning_rate, averaging, clip
         self.device = next(model.parameters()).device
-        self.optimiser = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+        self.optimiser = optimiser or torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+        self._rate = rate or self._rise_and_fall
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.step = 0
@@ -110,8 +116,8 @@ class Run:
                 self._events.add_scalar(name, value, self.step)
 
     def averaged(self) -> nn.Module:
-        """The network with the averaged weights, ready to be used; made anew from the same class."""
-        model = type(self.model)(self.model.architecture).to(self.device)
+        """A copy of the network with the averaged weights, ready to be used."""
+        model = copy.deepcopy(self.model)
         model.load_state_dict(self.average)
         return model.eval()
 
@@ -155,10 +161,13 @@ class Run:
         self.step, self.history = content["step"], json.loads(content["history"])
         logger.info("going on from step %d", self.step)
 
+    def _rise_and_fall(self, done: float) -> float:
+        rise = min(1.0, (done + 1 / self.steps) / _WARM_UP)
+        return rise * 0.5 * (1 + math.cos(math.pi * done))
+
     def _descend(self, losses: Losses) -> dict[str, torch.Tensor]:
-        rate = self.learning_rate * min(1.0, (self.step + 1) / (_WARM_UP * self.steps))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * self.done))
+            group["lr"] = self.learning_rate * self._rate(self.done)
         self.optimiser.zero_grad()
         losses["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)

@@ -1,0 +1,96 @@
+"""The stereo networks: sizes, units, and what they may depend on."""
+
+import pytest
+import torch
+
+from vp3d.stereo.networks import (
+    StereoArchitecture,
+    build,
+    gaussian_heatmaps,
+    soft_argmax,
+    to_unit_crop,
+    transform_features,
+)
+from vp3d.stereo.resnet import DEPTHS, ResNet
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_sizes_are_those_of_the_published_networks() -> None:
+    with torch.device("meta"):
+        assert parameters(ResNet(101)) == 42_500_160
+        assert parameters(ResNet(50)) == 23_508_032
+        assert parameters(ResNet(18)) == 11_176_512
+        baseline = parameters(build(StereoArchitecture(19, 101, fused=False)))
+        assert round(baseline / 1e6, 2) == 52.99
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_every_depth_reduces_by_32(depth: int) -> None:
+    with torch.device("meta"):
+        encoder = ResNet(depth)
+        assert encoder(torch.zeros(1, 3, 64, 96)).shape == (1, encoder.channels, 2, 3)
+
+
+def test_unknown_depth_is_named() -> None:
+    with pytest.raises(ValueError, match="19"):
+        ResNet(19)
+
+
+def test_soft_argmax_undoes_the_gaussian() -> None:
+    pixels = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0)) * 200 + 28
+    found = soft_argmax(gaussian_heatmaps(pixels, (64, 64)))
+    assert (found - pixels).abs().max() < 0.05
+
+
+def test_an_unknown_joint_has_an_empty_heatmap() -> None:
+    heatmap = gaussian_heatmaps(torch.tensor([[torch.nan, torch.nan]]), (16, 16))
+    assert (heatmap == 0).all()
+
+
+def test_feature_transform_moves_channels_as_points() -> None:
+    features = torch.randn(2, 3, 6, 4, 5)
+    matrices = torch.randn(2, 3, 4, 3)
+    moved = transform_features(features, matrices)
+    assert moved.shape == (2, 3, 8, 4, 5)
+    assert torch.allclose(moved[1, 2, 4:, 1, 2], matrices[1, 2] @ features[1, 2, 3:, 1, 2], atol=1e-5)
+
+
+def test_unit_crop_maps_corners_to_one_and_the_person_to_the_origin() -> None:
+    K = torch.tensor([[500.0, 0, 127.5], [0, 500, 127.5], [0, 0, 1]])
+    P = (K @ torch.cat([torch.eye(3), torch.tensor([[0.2], [0.1], [4.0]])], 1))[None]
+    centre = torch.tensor([-0.2, -0.1, 0.0])
+    unit = to_unit_crop(P, centre, (256, 256))
+    assert torch.allclose(unit[0, :, 3], torch.tensor([0.0, 0.0, 1.0]), atol=1e-6)
+    corner = torch.tensor([0.3, 0.4, 1.0])
+    pixel = P[0, :, :3] @ (centre + corner) + P[0, :, 3]
+    expected = (pixel[:2] / pixel[2] + 0.5) * 2 / 256 - 1
+    found = unit[0, :, :3] @ corner + unit[0, :, 3]
+    assert torch.allclose(found[:2] / found[2], expected, atol=1e-5)
+
+
+def test_views_share_features_only_where_they_are_fused() -> None:
+    torch.manual_seed(0)
+    crops, other = torch.rand(1, 2, 3, 64, 64), torch.rand(1, 2, 3, 64, 64)
+    other[:, 0] = crops[:, 0]
+    P = torch.randn(1, 2, 3, 4)
+    for fused in (False, True):
+        network = build(StereoArchitecture(17, 18, fused)).eval()
+        torch.nn.init.normal_(network.decoder[-1].weight, std=0.1)
+        with torch.no_grad():
+            same = torch.allclose(network(crops, P)[:, 0], network(other, P)[:, 0], atol=1e-6)
+        assert same is not fused
+
+
+def test_any_number_of_views_in_any_order() -> None:
+    torch.manual_seed(0)
+    network = build(StereoArchitecture(17, 18)).eval()
+    torch.nn.init.normal_(network.decoder[-1].weight, std=0.1)
+    crops, P = torch.rand(1, 3, 3, 64, 64), torch.randn(1, 3, 3, 4)
+    with torch.no_grad():
+        heatmaps = network(crops, P)
+        turned = network(crops.flip(1), P.flip(1)).flip(1)
+    assert heatmaps.shape == (1, 3, 17, 16, 16)
+    assert torch.allclose(heatmaps, turned, atol=1e-5)

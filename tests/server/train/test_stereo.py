@@ -1,0 +1,156 @@
+"""Training of stereo networks on coloured balls in space: everything about them is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.server.stereo.test_triangulation import cameras
+from vp3d.common.skeletons import COCO_17
+from vp3d.errors import Cancelled, UserError
+from vp3d.stereo import checkpoint as checkpoints
+from vp3d.stereo.networks import StereoArchitecture, build
+from vp3d.stereo.triangulation import project
+from vp3d.train import stereo
+from vp3d.train.occlusion import Occlusion
+from vp3d.train.stereo import StereoSettings, errors, evaluate, start_from, train
+from vp3d.train.stereo_views import NONE, Variation, Views, middle_of, present
+
+SIDE = 96
+JOINTS = len(COCO_17)
+
+
+def balls(count: int, seed: int = 0) -> Views:
+    """Instants of coloured balls around the origin in three views."""
+    generator = torch.Generator().manual_seed(seed)
+    to_crop = torch.diag(torch.tensor([SIDE / 1000, SIDE / 1000, 1.0], dtype=torch.float64))
+    P = (to_crop @ cameras([0, 40, 95])).expand(count, 3, 3, 4)
+    joints = (torch.rand(count, JOINTS, 3, generator=generator, dtype=torch.float64) - 0.5) * 1.2
+    pixels = project(joints, P[:, None]).transpose(1, 2)
+    colours = torch.rand(JOINTS, 3, generator=torch.Generator().manual_seed(7)) * 255
+    y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    crops = torch.full((count, 3, 3, SIDE, SIDE), 60, dtype=torch.uint8)
+    for j in range(JOINTS):
+        u, v = (pixels[:, :, j, axis, None, None] for axis in (0, 1))
+        ball = (x - u) ** 2 + (y - v) ** 2 < 9
+        crops = torch.where(ball[:, :, None], colours[j].byte()[:, None, None], crops)
+    inside = (pixels > 0).all(-1) & (pixels < SIDE - 1).all(-1)
+    return Views(crops, P.float(), pixels.float(), inside, joints.float())
+
+
+def reprojected(views: Views) -> torch.Tensor:
+    return project(views.joints.double(), views.projections.double()[:, None]).transpose(1, 2).float()
+
+
+def settings(folder: Path, **changed: object) -> StereoSettings:
+    given = {"depth": 18, "steps": 4, "batch": 2, "size": 64, "evaluate_steps": 2, "device": "cpu", "warm_up": 0.5}
+    return StereoSettings(folder / "net.safetensors", **(given | changed))
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_cameras_agree_with_varied_crops(flip: float) -> None:
+    views = balls(6)
+    generator = torch.Generator().manual_seed(1)
+    shown = present(views, 64, Variation(flip=flip, occlusion=Occlusion("cutout")), COCO_17.mirrored, generator)
+    assert (reprojected(shown) - shown.pixels).abs().max() < 0.01
+    if flip:
+        wrist, other = COCO_17.joints.index("left_wrist"), COCO_17.joints.index("right_wrist")
+        assert torch.equal(shown.joints[:, wrist], views.joints[:, other])
+
+
+def test_varied_crops_show_the_balls_where_the_joints_are() -> None:
+    views = balls(4)
+    generator = torch.Generator().manual_seed(2)
+    shown = present(views, SIDE, Variation(colour=0, noise=0, flip=0), tuple(range(JOINTS)), generator)
+    u, v = shown.pixels.round().long().clamp(0, SIDE - 1).unbind(-1)
+    rows, columns = torch.meshgrid(torch.arange(4), torch.arange(3), indexing="ij")
+    found = shown.crops.permute(0, 1, 3, 4, 2)[rows[..., None], columns[..., None], v, u]
+    x, y = views.pixels.round().long().clamp(0, SIDE - 1).unbind(-1)
+    expected = views.crops.permute(0, 1, 3, 4, 2)[rows[..., None], columns[..., None], y, x] / 255
+    assert (found - expected)[shown.visible & views.visible].abs().median() < 0.05
+
+
+def test_nothing_varies_in_evaluation() -> None:
+    views = balls(2)
+    shown = present(views, SIDE, NONE, tuple(range(JOINTS)), torch.Generator())
+    assert torch.allclose(shown.crops, views.crops / 255, atol=1e-4)
+    assert torch.allclose(shown.pixels, views.pixels, atol=1e-4)
+
+
+def test_crop_centres_meet_at_the_person() -> None:
+    assert middle_of(balls(1).projections, SIDE).norm() < 0.1
+
+
+def test_hidden_joints_do_not_count_as_found() -> None:
+    views = balls(2)
+    model = build(StereoArchitecture(JOINTS, 18, fused=False))
+    shown = present(views, 64, NONE, tuple(range(JOINTS)), torch.Generator())
+    given = settings(Path())
+    everything = stereo.batch_losses(model.eval(), shown, given, in_3d=True)
+    shown.visible[:, :, ::2] = False
+    half = stereo.batch_losses(model, shown, given, in_3d=True)
+    # An untrained network's heatmaps are empty: each counted joint misses its Gaussian's whole energy.
+    assert abs(float(everything["heatmap"]) - 1) < 0.2
+    assert abs(float(half["heatmap"]) - 1) < 0.2
+    nothing = replace(shown, visible=torch.zeros_like(shown.visible))
+    assert stereo.batch_losses(model, nothing, given, in_3d=True)["total"] == 0
+
+
+def test_errors_of_known_offsets() -> None:
+    true = np.random.default_rng(0).normal(size=(3, JOINTS, 3))
+    moved = errors(true + [0.03, 0.04, 0], true)
+    assert abs(moved["mpjpe_mm"] - 50) < 1e-6
+    assert moved["mpjpe_root_mm"] < 1e-6
+    unknown = true.copy()
+    unknown[:, 3] = np.nan
+    assert errors(true, unknown)["mpjpe_mm"] == 0
+    lost = true.copy()
+    lost[:, 3] = np.nan
+    assert errors(lost, true)["missing"] == pytest.approx(1 / JOINTS)
+    assert errors(lost, true)["mpjpe_mm"] == pytest.approx(500 / JOINTS)
+
+
+def test_a_run_resumes_to_the_same_figures(tmp_path: Path) -> None:
+    seen, held_out = balls(6), balls(2, seed=1)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = train(settings(tmp_path / "a"), seen, held_out, {})
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train(settings(tmp_path / "b"), seen, held_out, {}, stop)
+    assert train(settings(tmp_path / "b"), seen, held_out, {})["history"] == whole["history"]
+
+
+def test_weights_are_written_read_and_judged_alike(tmp_path: Path) -> None:
+    held_out = balls(2, seed=1)
+    record = train(settings(tmp_path), balls(4), held_out, {"source": "balls"})
+    loaded = checkpoints.load(tmp_path / "net.safetensors")
+    assert loaded.training["source"] == "balls"
+    again = evaluate(loaded.network(), held_out, 64)
+    assert again["mpjpe_mm"] == pytest.approx(record["held_out"]["mpjpe_mm"], rel=0.05)  # stored in half precision
+
+
+def test_a_backbone_of_another_depth_is_named(tmp_path: Path) -> None:
+    network = build(StereoArchitecture(JOINTS, 34, fused=False))
+    encoder = {name: tensor for name, tensor in network.encoder.state_dict().items()}
+    torch.save({**encoder, "fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet34.pth")
+    start_from(network, tmp_path / "resnet34.pth")
+    with pytest.raises(UserError, match="another network"):
+        start_from(build(StereoArchitecture(JOINTS, 50)), tmp_path / "resnet34.pth")
+    (tmp_path / "notes.pth").write_text("no weights")
+    with pytest.raises(UserError, match="holds no weights"):
+        start_from(network, tmp_path / "notes.pth")
+
+
+def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no file"):
+        checkpoints.load(tmp_path / "absent.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"\0" * 50)
+    with pytest.raises(UserError, match="holds no stereo network"):
+        checkpoints.load(tmp_path / "bad.safetensors")
