@@ -1,7 +1,7 @@
 """Hiding parts of training images, so that a network learns to infer joints that it cannot see.
 
-Cutout: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017). Hide-and-Seek:
-Singh and Lee (ICCV 2017).
+Cutout: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
+Hide-and-Seek: Singh and Lee (ICCV 2017).
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.nn import functional
@@ -67,7 +67,7 @@ class Variation:
     flip: float = 0.5
     colour: float = 0.2
     noise: float = 0.02
-    occlusion: Occlusion = Occlusion()
+    occlusion: Occlusion = field(default_factory=Occlusion)
 
 
 NONE = Variation(0, 0, 0, 0, 0, 0, 0)

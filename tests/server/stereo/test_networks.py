@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from vp3d.stereo.networks import (
     StereoArchitecture,
     build,

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
 from vp3d.stereo.triangulation import project, triangulate, triangulate_robust, triangulate_svd
 
 K = np.array([[1100.0, 0, 500], [0, 1100, 480], [0, 0, 1]])

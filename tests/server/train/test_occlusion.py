@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from vp3d.train.occlusion import GREY, Occlusion, hide, uncovered
 
 

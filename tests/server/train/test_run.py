@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-
 from vp3d.errors import UserError
 from vp3d.progress import silent
 from vp3d.train.run import LOG_STEPS, Run

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from tests.server.stereo.test_triangulation import cameras
 from vp3d.common.skeletons import COCO_17
 from vp3d.errors import Cancelled, UserError
 from vp3d.stereo import checkpoint as checkpoints
@@ -17,6 +15,8 @@ from vp3d.train import stereo
 from vp3d.train.occlusion import Occlusion
 from vp3d.train.stereo import StereoSettings, errors, evaluate, start_from, train
 from vp3d.train.stereo_views import NONE, Variation, Views, middle_of, present
+
+from tests.server.stereo.test_triangulation import cameras
 
 SIDE = 96
 JOINTS = len(COCO_17)
@@ -100,7 +100,7 @@ def test_hidden_joints_do_not_count_as_found() -> None:
 
 def test_errors_of_known_offsets() -> None:
     true = np.random.default_rng(0).normal(size=(3, JOINTS, 3))
-    moved = errors(true + [0.03, 0.04, 0], true)
+    moved = errors(true + np.array([0.03, 0.04, 0]), true)
     assert abs(moved["mpjpe_mm"] - 50) < 1e-6
     assert moved["mpjpe_root_mm"] < 1e-6
     unknown = true.copy()
@@ -138,8 +138,7 @@ def test_weights_are_written_read_and_judged_alike(tmp_path: Path) -> None:
 
 def test_a_backbone_of_another_depth_is_named(tmp_path: Path) -> None:
     network = build(StereoArchitecture(JOINTS, 34, fused=False))
-    encoder = {name: tensor for name, tensor in network.encoder.state_dict().items()}
-    torch.save({**encoder, "fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet34.pth")
+    torch.save({**network.encoder.state_dict(), "fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet34.pth")
     start_from(network, tmp_path / "resnet34.pth")
     with pytest.raises(UserError, match="another network"):
         start_from(build(StereoArchitecture(JOINTS, 50)), tmp_path / "resnet34.pth")
