@@ -1,32 +1,17 @@
 """Triangulation against singular value decomposition, OpenCV and known points."""
 
 import cv2
-import numpy as np
 import pytest
 import torch
+from server.ring import ring
 from vp3d.stereo.triangulation import project, triangulate, triangulate_robust, triangulate_svd
-
-K = np.array([[1100.0, 0, 500], [0, 1100, 480], [0, 0, 1]])
-
-
-def cameras(angles: list[float]) -> torch.Tensor:
-    """Cameras 4 m from the origin, at these angles in degrees around it, looking at it."""
-    matrices = []
-    for angle in np.radians(angles):
-        position = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.5])
-        z = -position / np.linalg.norm(position)
-        x = np.cross(z, [0, 0, 1.0])
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(z, x), z])
-        matrices.append(K @ np.c_[R, -R @ position])
-    return torch.tensor(np.array(matrices))
 
 
 def scene(angles: list[float], count: int = 500, noise: float = 0.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Random points in a cube of 2 m, their pixels, and the cameras."""
     generator = torch.Generator().manual_seed(0)
     points = 2 * torch.rand(count, 3, generator=generator, dtype=torch.float64) - 1
-    P = cameras(angles)
+    P = ring(angles)
     pixels = project(points, P)
     return points, pixels + noise * torch.randn(pixels.shape, generator=generator, dtype=torch.float64), P
 
@@ -79,7 +64,7 @@ def test_degenerate_input_is_nan() -> None:
 
 
 def test_a_point_behind_a_camera_is_nan() -> None:
-    P = cameras([0, 20])
+    P = ring([0, 20])
     behind = torch.tensor([[9.0, 2.0, 3.0]], dtype=torch.float64)
     assert torch.isnan(triangulate(project(behind, P), P)).all()
 

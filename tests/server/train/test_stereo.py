@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from server.ring import ring
 from vp3d.common.skeletons import COCO_17
 from vp3d.errors import Cancelled, UserError
 from vp3d.stereo import checkpoint as checkpoints
@@ -16,8 +17,6 @@ from vp3d.train.occlusion import Occlusion
 from vp3d.train.stereo import StereoSettings, errors, evaluate, start_from, train
 from vp3d.train.stereo_views import NONE, Variation, Views, middle_of, present
 
-from tests.server.stereo.test_triangulation import cameras
-
 SIDE = 96
 JOINTS = len(COCO_17)
 
@@ -26,7 +25,7 @@ def balls(count: int, seed: int = 0) -> Views:
     """Instants of coloured balls around the origin in three views."""
     generator = torch.Generator().manual_seed(seed)
     to_crop = torch.diag(torch.tensor([SIDE / 1000, SIDE / 1000, 1.0], dtype=torch.float64))
-    P = (to_crop @ cameras([0, 40, 95])).expand(count, 3, 3, 4)
+    P = (to_crop @ ring([0, 40, 95])).expand(count, 3, 3, 4)
     joints = (torch.rand(count, JOINTS, 3, generator=generator, dtype=torch.float64) - 0.5) * 1.2
     pixels = project(joints, P[:, None]).transpose(1, 2)
     colours = torch.rand(JOINTS, 3, generator=torch.Generator().manual_seed(7)) * 255
