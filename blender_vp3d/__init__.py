@@ -2,4 +2,4 @@
 
 from .registration import of_modules
 
-register, unregister = of_modules(__package__, ("preferences", "capture", "retarget", "clean", "setup"))
+register, unregister = of_modules(__package__, ("preferences", "capture", "camera", "retarget", "clean", "setup"))

@@ -50,3 +50,14 @@ def add(
     made[_TAKE], made[_PERSON] = take, person
     collection.objects.link(made)
     return made
+
+
+def cameras(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The cameras that takes made, the scene's own camera first."""
+    ours = [candidate for candidate in scene.objects if candidate.type == "CAMERA" and _TAKE in candidate]
+    return sorted(ours, key=lambda camera: camera != scene.camera)
+
+
+def people_of(scene: bpy.types.Scene, camera: bpy.types.Object) -> list[bpy.types.Object]:
+    """The armatures of the take that a camera belongs to."""
+    return [person for person in people(scene) if person.get(_TAKE) == camera.get(_TAKE)]

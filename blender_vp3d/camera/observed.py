@@ -9,13 +9,14 @@ from .. import animation
 from ..animation import Channel
 from ..common.skeletons import COCO_17
 from ..common.take import Take
-from .residual import mean
+from .residual import mean, median
 
 RESIDUAL = "residual_px"
 """Custom property, with keys: how far the solved joints lie from the plate's in a frame (px, mean)."""
 
 _PATH = f'["{RESIDUAL}"]'
 _FRAMES, _PIXELS, _CONFIDENCE, _RESIDUAL = "vp3d_frames", "vp3d_joints", "vp3d_confidence", "vp3d_residual"
+_OVER_CLIP = "vp3d_residual_of_joints"
 _PLATE = "vp3d_plate"
 
 
@@ -58,6 +59,7 @@ def keep(person: bpy.types.Object, take: Take, index: int, frame_start: int) -> 
     person[_PIXELS] = take.joints2d[index, :, :joints].astype(np.float32).ravel()
     person[_CONFIDENCE] = take.confidence[index, :, :joints].astype(np.float32).ravel()
     person[_RESIDUAL] = take.residual_px[index].astype(np.float32).ravel()
+    person[_OVER_CLIP] = median(take.residual_px[index])  # panels are drawn too often to work it out there
 
 
 def read(person: bpy.types.Object) -> Observed | None:
@@ -69,6 +71,11 @@ def read(person: bpy.types.Object) -> Observed | None:
     )
     shape = (len(frames), len(COCO_17))
     return Observed(frames, joints.reshape(*shape, 2), confidence.reshape(shape), residual.reshape(shape))
+
+
+def residual_of_joints(person: bpy.types.Object) -> np.ndarray:
+    """(17,) px, median over the clip, of an armature that `keep` was called for; NaN where nothing was compared."""
+    return np.array(person[_OVER_CLIP])
 
 
 def key_residual(owner: bpy.types.Object, frames: np.ndarray, residual: np.ndarray) -> None:
