@@ -151,15 +151,16 @@ def info(path: TakeArgument) -> None:
 @app.command()
 def export(
     path: TakeArgument,
-    to: Annotated[str, typer.Option(help="bvh, json, csv or npz.")],
+    to: Annotated[str, typer.Option(help="bvh, json, csv or npz; chan or nk: the camera, in metres, Y up, for Nuke.")],
     output: OutputOption = None,
+    first_frame: Annotated[int, typer.Option(help="Number of the video's first frame in chan and nk.")] = 1,
 ) -> None:
-    """Write a take as BVH, JSON, CSV or NPZ."""
+    """Write a take as BVH, JSON, CSV or NPZ, or its camera for Nuke."""
     from vp3d import export as exports
 
     output = output or path.with_suffix(f".{to}")
     check_output(output, path)
-    for written in exports.write(takes.load(path), output, to):
+    for written in exports.write(takes.load(path), output, to, first_frame):
         console.print(str(written), soft_wrap=True)
 
 

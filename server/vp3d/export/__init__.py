@@ -15,17 +15,22 @@ FORMATS = {
     "csv": "one row per person and frame, for spreadsheets",
     "npz": "NumPy arrays, for scripts",
     "bvh": "one skeleton animation per person, for 3D programs",
+    "chan": "the camera as a table, for Nuke, Houdini and others",
+    "nk": "the camera as a Nuke script, with sensor back and lens shift",
 }
 """What `write` can write, and whom it serves. Each is a module of this package with a function `write`."""
 
+_NUMBERED = ("chan", "nk")  # formats whose frames have numbers of their own
 
-def write(take: Take, path: Path, format: str) -> list[Path]:
+
+def write(take: Take, path: Path, format: str, first_frame: int = 1) -> list[Path]:
     """Write a take in one of `FORMATS`; files appear whole or not at all.
 
     Args:
         take: what to write.
         path: file to write. BVH holds one person: with several, `-1`, `-2`, … (their ids) come before the suffix.
         format: a key of `FORMATS`.
+        first_frame: number of the video's frame 0 in `chan` and `nk`: 1 as in Blender, or where a plate begins.
 
     Returns:
         The files written.
@@ -37,6 +42,8 @@ def write(take: Take, path: Path, format: str) -> list[Path]:
     if format not in FORMATS:
         raise UserError(f"“{format}” is not a format to export to.", f"Choose one of {', '.join(FORMATS)}.")
     module = import_module(f"vp3d.export.{format}")
+    if format in _NUMBERED:
+        return [_write(path, lambda file: module.write(take, file, first_frame))]
     if format != "bvh":
         return [_write(path, lambda file: module.write(take, file))]
     people = [int(person) for person in np.flatnonzero([take.present(p).any() for p in range(len(take.person_ids))])]
