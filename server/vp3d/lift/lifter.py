@@ -143,6 +143,7 @@ class Lifter:
         before, after = model.architecture.padding
         frames = np.clip(np.arange(-before, len(rays) + after), 0, len(rays) - 1)
         window = np.arange(model.architecture.receptive_field)
+        rays, weight = (torch.from_numpy(values).to(self._device, torch.float32) for values in (rays, weight))
         if not self._convention.windowed:
             features, rotation = self._convention.encode(rays, weight, 0)
         poses = []
@@ -154,8 +155,8 @@ class Lifter:
             else:
                 batch = features[frames[own[0] : own[-1] + len(window)]][None]
             with torch.inference_mode():
-                output = model(torch.from_numpy(batch).to(self._device)).cpu().numpy()
-            poses.append(output.reshape(len(own), -1, 3) @ rotation)
+                output = model(batch).view(len(own), -1, 3)
+            poses.append((output @ rotation).cpu().numpy())
         return np.concatenate(poses).astype(np.float64)
 
 
@@ -197,15 +198,11 @@ def _digest(checkpoint: Checkpoint) -> str:
     return digest.hexdigest()
 
 
-def load_lifter(path_or_name: str | Path | None = None, device: str = "auto") -> Lifter:
-    """Open a lifter.
-
-    Args:
-        path_or_name: a weights file, a name in `vp3d.models.MODELS`, or None for the bundled weights.
-        device: "auto", "cpu", "cuda" or "mps".
+def find_weights(path_or_name: str | Path | None = None) -> Path:
+    """Where a lifter's weights lie: a file, a name in `vp3d.models.MODELS`, or None for the bundled weights.
 
     Raises:
-        UserError: no such weights, or a file that does not hold any.
+        UserError: there are no such weights.
     """
     if path_or_name is None:
         path_or_name = "lifter"
@@ -215,4 +212,18 @@ def load_lifter(path_or_name: str | Path | None = None, device: str = "auto") ->
             f"There are no lifter weights {path}.",
             f"Name a file, or one of: {', '.join(row.name for row in models.MODELS.values() if row.stage == 'lift')}.",
         )
+    return path
+
+
+def load_lifter(path_or_name: str | Path | None = None, device: str = "auto") -> Lifter:
+    """Open a lifter.
+
+    Args:
+        path_or_name: as for `find_weights`.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: no such weights, or a file that does not hold any.
+    """
+    path = find_weights(path_or_name)
     return Lifter(load(path), path.stem, choose_device(device))

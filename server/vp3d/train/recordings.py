@@ -36,6 +36,11 @@ class Recording:
     take: str
     points: np.ndarray
 
+    @property
+    def performer(self) -> str:
+        """Who was recorded: what takes of one person begin with."""
+        return self.take.rpartition("-")[0] or self.take
+
 
 # Path pattern, source skeleton, take. The frame rates some headers state are wrong: a source carries the true one.
 # Salsa files 16 to 30 are the partners of 01 to 15.
@@ -115,14 +120,37 @@ def resample(points: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     return points[before] * (1 - share) + points[after] * share
 
 
-def split(recordings: Sequence[Recording], held_out: float, seed: int) -> tuple[list[Recording], list[Recording]]:
-    """Divide into training and held-out recordings by take, at random with a seed, about `held_out` of the takes."""
+def split(
+    recordings: Sequence[Recording],
+    held_out: float,
+    seed: int,
+    performers: Sequence[str] = (),
+    share: float = 1.0,
+) -> tuple[list[Recording], list[Recording]]:
+    """Divide into training and held-out recordings by take, at random with a seed.
+
+    Args:
+        recordings: what there is.
+        held_out: share of the takes to hold out.
+        seed: of the choice.
+        performers: whose takes are all held out besides.
+        share: of the remaining takes to train on.
+    """
+    unknown = sorted(set(performers) - {recording.performer for recording in recordings})
+    if unknown:
+        raise UserError(
+            f"Nobody in the motion is called {unknown[0]}.",
+            f"There are: {', '.join(sorted({recording.performer for recording in recordings}))}.",
+        )
     takes = sorted({recording.take for recording in recordings})
-    chosen = np.random.default_rng(seed).permutation(len(takes))[: max(1, round(len(takes) * held_out))]
-    held = {takes[i] for i in chosen}
+    order = np.random.default_rng(seed).permutation(len(takes))
+    count = max(1, round(len(takes) * held_out))
+    held = {takes[i] for i in order[:count]}
+    rest = [takes[i] for i in order[count:]]
+    used = set(rest[: max(1, round(len(rest) * share))])
     return (
-        [recording for recording in recordings if recording.take not in held],
-        [recording for recording in recordings if recording.take in held],
+        [each for each in recordings if each.take in used and each.performer not in performers],
+        [each for each in recordings if each.take in held or each.performer in performers],
     )
 
 

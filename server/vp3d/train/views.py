@@ -1,10 +1,16 @@
 """Virtual cameras around a person, and what a detector would report of that person through them."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 
 from vp3d.common.skeletons import COCO_17
+from vp3d.train.augment import rotations, turned
+from vp3d.train.dice import Dice
+
+NEAREST = 0.4
+"""m; who comes nearer than this would fill the image."""
 
 
 @dataclass(frozen=True)
@@ -16,27 +22,48 @@ class ViewModel:
         steep: share of cameras that look down by `steep_pitch` instead.
         distance: nearest and farthest, log-uniform.
         roll: standard deviation.
+        canted: share of cameras with another standard deviation of roll, and that deviation.
+        field_of_view: narrowest and widest, across the image; a person stands anywhere in the middle three quarters.
         focal_error: standard deviation of the log of assumed over true focal length.
-        drift: share of hand-held cameras, and how far the person then drifts in the image per window, metres.
+        centre_error: standard deviation of the principal point, in focal lengths.
+        distortion: share of lenses whose distortion stayed in, and the range of its first radial coefficient.
+        moving: share of hand-held, panning, orbiting and dollying cameras.
+        swing, shake: standard deviations of what such a camera pans and trembles by.
+        orbit: standard deviation of how fast it goes around the person, degrees per second.
+        dolly: standard deviation of how far it wanders.
     """
 
     pitch: tuple[float, float] = (8.0, 11.0)
-    steep: float = 0.12
-    steep_pitch: tuple[float, float] = (20.0, 55.0)
-    distance: tuple[float, float] = (1.6, 12.0)
+    steep: float = 0.15
+    steep_pitch: tuple[float, float] = (20.0, 65.0)
+    distance: tuple[float, float] = (1.5, 12.0)
     roll: float = 4.0
-    focal_error: float = 0.12
-    drift: tuple[float, float] = (0.4, 0.25)
+    canted: tuple[float, float] = (0.2, 35.0)
+    field_of_view: tuple[float, float] = (30.0, 95.0)
+    focal_error: float = 0.15
+    centre_error: float = 0.02
+    distortion: tuple[float, tuple[float, float]] = (0.3, (-0.2, 0.08))
+    moving: float = 0.35
+    swing: float = 8.0
+    shake: float = 0.7
+    orbit: float = 12.0
+    dolly: float = 0.3
+
+
+EXACT = {"focal_error": 0.0, "centre_error": 0.0, "distortion": (0.0, (0.0, 0.0)), "moving": 0.0}
+"""Changes to a `ViewModel` after which the camera stands still and everything about its lens is known."""
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Errors of a 2D detector. Lengths are at the person's distance, in metres; shares are of joints or windows.
+    """Errors of a 2D detector. Lengths are at the person's distance, in metres; shares are of joints or windows, and
+    what lasts less than a window comes once more for every `SPELL` frames of it.
 
     Attributes:
-        strength: lowest and highest factor on all errors, log-uniform per window; 0 for both means perfect joints.
+        strength: lowest and highest factor on all errors, log-uniform per window.
+        perfect: share of windows without any fault.
         jitter: standard deviation of the error that changes from frame to frame with correlation `correlation`.
-        bias: standard deviation of the error that stays for a whole window.
+        bias: standard deviation of the error that hardly changes, by correlation `steadiness` from frame to frame.
         outliers: share of wild joints, and their standard deviation.
         missing: share of joints that go missing within a window, times the joint's own factor.
         absent: share of joints that are missing for the whole window.
@@ -44,16 +71,19 @@ class NoiseModel:
         gaps: share of windows with frames in which nothing is found.
         hidden: share of windows of which one side lies outside the image or behind something.
         no_legs: share of windows without knees and ankles.
+        unrated: share of windows from a detector that gives no confidence.
         guessed: share of windows in which a missing joint is guessed, badly and with low confidence, instead of left
             out.
         swaps: share of windows in which left and right legs, arms or everything are exchanged for a while.
         run: mean length of such episodes, frames.
     """
 
-    strength: tuple[float, float] = (0.15, 1.6)
+    strength: tuple[float, float] = (0.1, 1.6)
+    perfect: float = 0.12
     jitter: float = 0.015
     correlation: float = 0.6
     bias: float = 0.025
+    steadiness: float = 0.98
     outliers: tuple[float, float] = (0.012, 0.2)
     missing: float = 0.20
     absent: float = 0.025
@@ -61,22 +91,16 @@ class NoiseModel:
     gaps: float = 0.08
     hidden: float = 0.15
     no_legs: float = 0.08
+    unrated: float = 0.2
     guessed: float = 0.5
     swaps: float = 0.015
     run: float = 6.0
 
 
-PERFECT = NoiseModel(
-    strength=(0.0, 0.0),
-    outliers=(0.0, 0.0),
-    missing=0.0,
-    absent=0.0,
-    no_face=0.0,
-    gaps=0.0,
-    hidden=0.0,
-    no_legs=0.0,
-    swaps=0.0,
-)
+SPELL = 28
+"""Frames."""
+
+PERFECT = NoiseModel(perfect=1.0)
 """A detector without faults."""
 
 _FACTORS = {
@@ -91,7 +115,7 @@ _FACTORS = {
     "ankle": 1.1,
 }
 """How much harder than a knee a joint is to place, after the tables of WHAM (Shin et al., 2024)."""
-_FACTOR = np.array([_FACTORS[name.split("_")[-1]] for name in COCO_17.joints], np.float32)
+_FACTOR = [_FACTORS[name.split("_")[-1]] for name in COCO_17.joints]
 _LEGS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("hip", "knee", "ankle"))]
 _LOWER_LEGS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("knee", "ankle"))]
 _FACES = [
@@ -101,102 +125,157 @@ _FACES = [
 _ARMS = [i for i, name in enumerate(COCO_17.joints) if name.endswith(("elbow", "wrist"))]
 
 
-def random_views(count: int, model: ViewModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (count, 3, 3) from the world to camera axes and distances (count,) in metres."""
-    yaw = rng.uniform(0, 2 * np.pi, count)
-    pitch = np.radians(rng.normal(*model.pitch, count))
-    steep = rng.random(count) < model.steep
-    pitch[steep] = np.radians(rng.uniform(*model.steep_pitch, steep.sum()))
-    roll = np.radians(rng.normal(0, model.roll, count))
-    forward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)], -1)
-    right = np.stack([np.sin(yaw), -np.cos(yaw), np.zeros(count)], -1)
-    down = np.cross(forward, right)
-    cos, sin = np.cos(roll)[:, None], np.sin(roll)[:, None]
-    rotation = np.stack([cos * right + sin * down, cos * down - sin * right, forward], axis=1)
-    return rotation, np.exp(rng.uniform(*np.log(model.distance), count))
+@dataclass(frozen=True)
+class Views:
+    """Cameras over time, one per window, as seen from each window's own frame.
+
+    Attributes:
+        rotation: (N, 3, 3) from the world to camera axes in the own frame.
+        position: (N, 3) m, where the world's origin then is in camera axes.
+        motion: (N, W, 3, 3) and (N, W, 3): from the camera axes of the own frame to those of every frame, about the
+            origin, and what is added to `position`.
+    """
+
+    rotation: torch.Tensor
+    position: torch.Tensor
+    motion: tuple[torch.Tensor, torch.Tensor]
+
+    def see(self, points: torch.Tensor) -> torch.Tensor:
+        """World points (N, W, J, 3) m in camera axes."""
+        turns, steps = self.motion
+        return turned(turned(points, self.rotation), turns) + (self.position[:, None] + steps)[:, :, None]
+
+
+def random_views(count: int, times: torch.Tensor, model: ViewModel, dice: Dice) -> Views:
+    """Cameras that look about at the world's origin; `times` (W,) s are 0 in the own frame."""
+    yaw = dice.uniform(0, 2 * math.pi, count)
+    pitch = torch.where(
+        dice.chance(model.steep, count),
+        dice.uniform(*model.steep_pitch, count),
+        model.pitch[0] + model.pitch[1] * dice.normal(count),
+    )
+    share, canted = model.canted
+    roll = torch.where(dice.chance(share, count), canted, model.roll) * dice.normal(count)
+    pitch, roll = torch.deg2rad(pitch), torch.deg2rad(roll)
+    forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), -pitch.sin()], -1)
+    right = torch.stack([yaw.sin(), -yaw.cos(), torch.zeros_like(yaw)], -1)
+    down = torch.linalg.cross(forward, right)
+    cos, sin = roll.cos()[:, None], roll.sin()[:, None]
+    rotation = torch.stack([cos * right + sin * down, cos * down - sin * right, forward], 1)
+
+    half_width = torch.tan(torch.deg2rad(dice.between(*model.field_of_view, count)) / 2)
+    place = torch.stack([dice.uniform(-0.75, 0.75, count), dice.uniform(-0.4, 0.4, count)], -1) * half_width[:, None]
+    direction = torch.cat([place, torch.ones_like(half_width)[:, None]], -1)
+    position = direction / direction.norm(dim=-1, keepdim=True) * dice.between(*model.distance, count)[:, None]
+
+    moving = dice.chance(model.moving, count, 1, 1)
+    angle = math.radians(model.swing) * _wander(times, (0.03, 0.4), dice, count)
+    angle = angle + math.radians(model.shake) * _wander(times, (0.5, 4.0), dice, count)
+    around = math.radians(model.orbit) * dice.normal(count, 1, 1) * times[:, None] * rotation[:, None, :, 2]
+    turns = rotations(angle * moving) @ rotations(around * moving)
+    steps = model.dolly * _wander(times, (0.03, 0.4), dice, count) * moving
+    # Where a camera that pans sees the origin: its position turns with the camera, not with the orbit.
+    panned = (rotations(angle * moving) @ (position[:, None] + steps)[..., None])[..., 0]
+    return Views(rotation, position, (turns, panned - position[:, None]))
+
+
+def _wander(times: torch.Tensor, frequencies: tuple[float, float], dice: Dice, count: int) -> torch.Tensor:
+    """Smooth curves (count, W, 3) through 0 at time 0, of about unit size: sines between two frequencies in Hz."""
+    phase = dice.uniform(0, 2 * math.pi, count, 1, 3)
+    pace = 2 * math.pi * dice.between(*frequencies, count, 1, 3)
+    return dice.normal(count, 1, 3) * (torch.sin(pace * times[:, None] + phase) - torch.sin(phase))
+
+
+def project(points: torch.Tensor, model: ViewModel, dice: Dice) -> torch.Tensor:
+    """Normalised coordinates (N, W, J, 2) of camera-space points (N, W, J, 3) m, as someone computes them who knows the
+    lens only about."""
+    count = len(points)
+    rays = points[..., :2] / points[..., 2:].clamp(min=NEAREST)
+    share, coefficients = model.distortion
+    if share > 0:
+        bend = dice.uniform(*coefficients, count, 1, 1, 1) * dice.chance(share, count, 1, 1, 1)
+        # Radial polynomials are only meant for what is in the image.
+        rays = rays * (1 + bend * (rays**2).sum(-1, keepdim=True).clamp(max=1.5))
+    zoom = (model.focal_error * dice.normal(count, 1, 1, 1).clamp(-2.5, 2.5)).exp()
+    return rays * zoom + model.centre_error * dice.normal(count, 1, 1, 2)
 
 
 def corrupt(
-    rays: np.ndarray, metre: np.ndarray, model: NoiseModel, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    rays: torch.Tensor, metre: torch.Tensor, model: NoiseModel, dice: Dice
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What a detector would report of true joints.
 
     Args:
         rays: (N, W, 17, 2) true normalised coordinates, COCO order.
         metre: (N,) length of one metre at the person's distance in normalised coordinates.
         model: the errors.
-        rng: source of randomness.
+        dice: source of randomness.
 
     Returns:
         Rays with errors, NaN where missing, and confidence (N, W, 17).
     """
     count, window, joints = rays.shape[:3]
-    normal = lambda *shape: rng.standard_normal(shape, dtype=np.float32)  # noqa: E731
-    low, high = model.strength
-    strength = np.exp(rng.uniform(np.log(low), np.log(high), count)) if high > 0 else np.zeros(count)
-    scale = (strength.astype(np.float32)[:, None] * _FACTOR)[:, None, :, None]
+    factor = rays.new_tensor(_FACTOR)
+    frames = torch.arange(window, device=rays.device)
 
-    error = normal(count, window, joints, 2)
-    fresh = np.float32(np.sqrt(1 - model.correlation**2))
-    for t in range(1, window):
-        error[:, t] = model.correlation * error[:, t - 1] + fresh * error[:, t]
-    error *= model.jitter
-    error += model.bias * normal(count, 1, joints, 2)
-    error *= scale
+    def drift(correlation: float) -> torch.Tensor:
+        """First-order autoregression (N, W, 17, 2) of unit size: a product with a triangular matrix of powers."""
+        age = frames[:, None] - frames
+        memory = torch.where(age >= 0, correlation ** age.clamp(min=0), 0.0)
+        memory[:, 1:] *= math.sqrt(1 - correlation**2)
+        return (memory @ dice.normal(count, window, joints * 2)).unflatten(-1, (joints, 2))
+
+    error = model.jitter * drift(model.correlation) + model.bias * drift(model.steadiness)
+    error *= dice.between(*model.strength, count, 1, 1, 1) * factor[:, None]
     share, wild = model.outliers
-    error += (
-        (rng.random((count, window, joints, 1), dtype=np.float32) < share) * normal(count, window, joints, 2) * wild
-    )
+    error += dice.chance(share, count, window, joints, 1) * dice.normal(count, window, joints, 2) * wild
 
-    def episodes(probability: np.ndarray) -> np.ndarray:
-        """Masks (..., W): with a probability each, a run of frames at a random place."""
+    def episodes(probability: torch.Tensor) -> torch.Tensor:
+        """Masks (..., W): with a probability each and per `SPELL`, a run of frames at a random place."""
         shape = probability.shape
-        length = rng.geometric(1 / model.run, shape)
-        start = np.floor(rng.random(shape) * (window + length)) - length
-        frames = np.arange(window)
-        inside = (frames >= start[..., None]) & (frames < (start + length)[..., None])
-        return inside & (rng.random(shape) < probability)[..., None]
+        inside = torch.zeros(*shape, window, dtype=torch.bool, device=rays.device)
+        for _ in range(max(1, window // SPELL)):
+            length = (dice.uniform(1e-6, 1, *shape).log() / math.log(1 - 1 / model.run)).ceil()
+            start = (dice.uniform(0, 1, *shape) * (window + length)).floor() - length
+            run = (frames >= start[..., None]) & (frames < (start + length)[..., None])
+            inside |= run & dice.chance(probability, *shape)[..., None]
+        return inside
 
-    missing = episodes(np.broadcast_to(model.missing * _FACTOR, (count, joints))).swapaxes(1, 2)
-    missing |= (rng.random((count, joints)) < model.absent)[:, None]
-    for part in _FACES:
-        faceless = np.flatnonzero(rng.random(count) < model.no_face)
-        missing[faceless[:, None], :, part] = True
-    hidden = rng.random(count) < model.hidden
-    if hidden.any():
-        # A straight edge across the person: mostly the lower edge of the image or a table.
-        angle = np.where(rng.random(count) < 0.65, np.pi / 2 + 0.1 * normal(count), rng.uniform(0, 2 * np.pi, count))
-        along = rays[..., 0] * np.cos(angle)[:, None, None] + rays[..., 1] * np.sin(angle)[:, None, None]
-        middle = along.mean((1, 2), keepdims=True)
-        edge = middle + (rng.uniform(-0.3, 0.8, count) * metre)[:, None, None]
-        while_hidden = episodes(np.full(count, 0.5)) | (rng.random(count) < 0.5)[:, None]
-        missing |= (along > edge) & hidden[:, None, None] & while_hidden[:, :, None]
-    no_legs = np.flatnonzero(rng.random(count) < model.no_legs)
-    missing[no_legs[:, None], :, _LOWER_LEGS] = True
+    missing = episodes((model.missing * factor).expand(count, joints)).mT
+    missing = missing | dice.chance(model.absent, count, 1, joints)
+    for part, share in (*((face, model.no_face) for face in _FACES), (_LOWER_LEGS, model.no_legs)):
+        missing[:, :, part] |= dice.chance(share, count, 1, 1)
+    # A straight edge across the person: mostly the lower edge of the image or a table.
+    angle = torch.where(
+        dice.chance(0.65, count), math.pi / 2 + 0.1 * dice.normal(count), dice.uniform(0, 2 * math.pi, count)
+    )[:, None, None]
+    along = rays[..., 0] * angle.cos() + rays[..., 1] * angle.sin()
+    edge = along.mean((1, 2), keepdim=True) + dice.uniform(-0.3, 0.8, count, 1, 1) * metre[:, None, None]
+    while_hidden = episodes(rays.new_full((count,), 0.5)) | dice.chance(0.5, count, 1)
+    missing |= (along > edge) & (while_hidden & dice.chance(model.hidden, count, 1))[:, :, None]
 
-    guessed = missing & (rng.random(count) < model.guessed)[:, None, None]
-    error += guessed[..., None] * (0.12 * normal(count, 1, joints, 2) + 0.06 * normal(count, window, joints, 2))
+    guessed = missing & dice.chance(model.guessed, count, 1, 1)
+    error += guessed[..., None] * (
+        0.12 * dice.normal(count, 1, joints, 2) + 0.06 * dice.normal(count, window, joints, 2)
+    )
     missing &= ~guessed
-    missing |= episodes(np.full(count, model.gaps))[:, :, None]
+    missing |= episodes(rays.new_full((count,), model.gaps))[:, :, None]
 
     # Confidence falls with the error (MotionBERT's formula), detectors differ in how they scale it, and some give none.
-    distance = np.linalg.norm(error, axis=-1)
-    confidence = 0.15 / (0.15 + distance) + 0.1 * normal(count, window, joints)
-    confidence = np.clip(confidence, 0.05, 1.0) ** np.exp(rng.uniform(np.log(0.4), np.log(2.0), count))[:, None, None]
-    confidence = np.where((rng.random(count) < 0.2)[:, None, None] & ~guessed, 1.0, confidence)
-    confidence = np.where(guessed, confidence * rng.uniform(0.1, 0.6, count)[:, None, None], confidence)
-    if high == 0:
-        confidence = np.ones_like(confidence)
+    confidence = 0.15 / (0.15 + error.norm(dim=-1)) + 0.1 * dice.normal(count, window, joints)
+    confidence = confidence.clamp(0.05, 1.0) ** dice.between(0.4, 2.0, count, 1, 1)
+    confidence = torch.where(dice.chance(model.unrated, count, 1, 1) & ~guessed, 1.0, confidence)
+    confidence = torch.where(guessed, confidence * dice.uniform(0.1, 0.6, count, 1, 1), confidence)
 
-    rays = rays + error * metre[:, None, None, None]
+    seen = rays + error * metre[:, None, None, None]
     mirrored = list(COCO_17.mirrored)
     for group, rate in ((_LEGS, 1.0), (_ARMS, 0.5), (list(range(joints)), 0.5)):
-        swapped = np.zeros((count, window, joints), bool)
-        swapped[:, :, group] = episodes(np.full(count, model.swaps * rate))[:, :, None]
-        if swapped.any():
-            rays = np.where(swapped[..., None], rays[:, :, mirrored], rays)
-            confidence = np.where(swapped, confidence[:, :, mirrored], confidence)
-            missing = np.where(swapped, missing[:, :, mirrored], missing)
-    rays[missing] = np.nan
-    confidence[missing] = 0.0
-    return rays.astype(np.float32), confidence.astype(np.float32)
+        swapped = torch.zeros_like(missing)
+        swapped[:, :, group] = episodes(rays.new_full((count,), model.swaps * rate))[:, :, None]
+        seen = torch.where(swapped[..., None], seen[:, :, mirrored], seen)
+        confidence = torch.where(swapped, confidence[:, :, mirrored], confidence)
+        missing = torch.where(swapped, missing[:, :, mirrored], missing)
+    seen = torch.where(missing[..., None], torch.nan, seen)
+    confidence = torch.where(missing, 0.0, confidence)
+    perfect = dice.chance(model.perfect, count, 1, 1)
+    return torch.where(perfect[..., None], rays, seen), torch.where(perfect, 1.0, confidence)

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
-from vp3d.lift.conventions import HUMAN36M_FOCAL, canonical, look_at, width_normalised
+from vp3d.lift import conventions
+from vp3d.lift.conventions import HUMAN36M_FOCAL
+
+
+def canonical(rays, confidence, now):
+    return tuple(each.numpy() for each in conventions.canonical(torch.tensor(rays), torch.tensor(confidence), now))
+
+
+def width_normalised(rays, confidence, now):
+    encoded = conventions.width_normalised(torch.tensor(rays), torch.tensor(confidence), now)
+    return tuple(each.numpy() for each in encoded)
 
 
 @pytest.fixture
@@ -15,7 +26,7 @@ def person():
 
 def test_look_at_is_a_rotation_without_roll():
     directions = np.random.default_rng(0).normal(size=(50, 3)) + np.array([0, 0, 3])
-    R = look_at(directions)
+    R = conventions.look_at(torch.from_numpy(directions)).numpy()
     assert np.allclose(R @ R.swapaxes(1, 2), np.eye(3))
     assert np.allclose(np.linalg.det(R), 1)
     assert np.allclose((R @ directions[..., None])[:, :2], 0)
@@ -91,6 +102,13 @@ def test_batches_equal_single_windows(person):
     single = canonical(rays * 1.5, confidence * 0.5, 13)
     assert features[1] == pytest.approx(single[0], abs=1e-6)
     assert rotation[1] == pytest.approx(single[1])
+
+
+def test_single_precision_is_precise_enough(person):
+    _, rays, confidence = person
+    double, single = (canonical(rays.astype(kind), confidence.astype(kind), 13) for kind in (np.float64, np.float32))
+    for one, other in zip(double, single, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
 
 
 def test_width_normalised_is_a_human36m_camera(person):
