@@ -1,6 +1,7 @@
 """The command line `vp3d`."""
 
 import contextlib
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,9 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, download and check the weights that captures use.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+evaluate_app = typer.Typer(help="Measure against known poses.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
 
 console = Console(highlight=False, markup=False)  # brackets are part of many file names
 errors = Console(stderr=True, highlight=False, markup=False)
@@ -45,6 +48,7 @@ STAGES = {
     "download": "Downloading",
     "read motion": "Reading motion",
     "train": "Training",
+    "evaluate": "Evaluating",
 }
 
 
@@ -292,6 +296,108 @@ def train_lifter(
     with _resumable(), _Bar() as bar:
         record = train(settings, bar)
     console.print_json(data=record)
+
+
+ReferenceOption = Annotated[
+    Path, typer.Option(help="Known joints: a .trc of markers, another take, or the truth of a rendered clip (.json).")
+]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(help="Where the camera was: errors are then measured in its axes too.")
+]
+CameraOption = Annotated[
+    str | None, typer.Option(help="The camera in the calibration. [default: that of the clip's name]")
+]
+
+
+@evaluate_app.command(name="lifter")
+def evaluate_lifter(
+    weights: Annotated[
+        str | None, typer.Argument(metavar="[WEIGHTS]", help="Lifter weights, by name or file. [default: bundled]")
+    ] = None,
+    motion: Annotated[
+        list[Path] | None, typer.Option(help="Zip or folder of motion capture to film with virtual cameras.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Use all takes, not only those that training held out.")
+    ] = False,
+    take: Annotated[Path | None, typer.Option(help="A take whose real 2D joints to lift; needs --reference.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Known joints of the take, as for `evaluate take`.")] = None,
+    calibration: CalibrationOption = None,
+    camera: CameraOption = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of the virtual cameras.")] = 50.0,
+    cameras: Annotated[int, typer.Option(help="Virtual cameras around every clip.")] = 2,
+    frames: Annotated[int, typer.Option(help="About how many frames a measurement sees; 0 for all.")] = 20_000,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Measure a lifter: errors by the field's protocols, cost and speed."""
+    from vp3d.evaluate import lifting, tables
+    from vp3d.lift.checkpoint import load
+    from vp3d.lift.lifter import find_weights
+    from vp3d.train.recordings import read_recordings
+
+    if not motion and not take:
+        raise UserError("There is nothing to evaluate on.", "Give --motion, or --take with --reference.")
+    if take and not reference:
+        raise UserError("A take alone does not tell what is true.", "Give its known joints with --reference.")
+    path = find_weights(weights)
+    checkpoint = load(path)
+    report: dict = {"lifter": lifting.describe(checkpoint, path.stem)}
+    with _Bar() as bar:
+        if motion:
+            recordings = read_recordings(motion, bar)
+            chosen = recordings if everything else lifting.unseen(checkpoint, recordings)
+            report["takes"] = sorted({recording.take for recording in chosen})
+            report |= lifting.evaluate_on_motion(
+                checkpoint, chosen, device, fps=fps, cameras=cameras, frames=frames or None, progress=bar
+            )
+        if take and reference:
+            known = _reference(reference, calibration, camera, take)
+            report["detected"] = lifting.evaluate_on_take(checkpoint, takes.load(take), *known, device)
+    for table in tables.lifter_tables(report):
+        console.print(table)
+    _write_json(report, output)
+
+
+@evaluate_app.command(name="take")
+def evaluate_take(
+    path: TakeArgument,
+    reference: ReferenceOption,
+    calibration: CalibrationOption = None,
+    camera: CameraOption = None,
+    lifter: Annotated[
+        str | None, typer.Option(help="Lifter weights to compare with, by name or file. [default: bundled]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Measure a take against known joints: errors, jitter, and how steady the bones are."""
+    from vp3d.evaluate import takes as measure
+    from vp3d.evaluate.tables import take_table
+    from vp3d.lift import load_lifter
+
+    known = _reference(reference, calibration, camera, path)
+    report = measure.evaluate_take(takes.load(path), *known, load_lifter(lifter))
+    console.print(take_table(report))
+    _write_json(report, output)
+
+
+def _reference(reference: Path, calibration: Path | None, camera: str | None, take: Path) -> tuple:
+    """Known joints, and R (3, 3) of the camera that took the clip, or None."""
+    from vp3d.calibration import pick, read_calibration
+    from vp3d.evaluate.reference import read_reference
+
+    known = read_reference(reference)
+    if calibration is None:
+        return known, None
+    name = Path(takes.load(take).video.get("name", take.name)).stem
+    return known, pick(read_calibration(calibration), camera, name).R
+
+
+def _write_json(report: dict, output: Path | None) -> None:
+    if output is not None:
+        check_output(output)
+        output.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        console.print(str(output), soft_wrap=True)
 
 
 @app.command(name="version")

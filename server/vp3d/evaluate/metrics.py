@@ -4,6 +4,8 @@ Sources: the protocols of Ionescu et al., "Human3.6M" (2014); N-MPJPE of Rhodin 
 (2019); similarity alignment of Umeyama, "Least-squares estimation of transformation parameters" (1991).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -38,3 +40,21 @@ def n_mpjpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 def mpjve(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Mean per-joint velocity error of sequences (..., T, J, 3), metres per frame, (..., T - 1)."""
     return mpjpe(np.diff(predicted, axis=-3), np.diff(true, axis=-3))
+
+
+def jitter(joints: np.ndarray) -> np.ndarray:
+    """Mean length of the second difference of sequences (..., T, J, 3), metres per frame squared, (..., T - 2)."""
+    return np.linalg.norm(np.diff(joints, n=2, axis=-3), axis=-1).mean(-1)
+
+
+def bone_spread(joints: np.ndarray, parents: Sequence[int]) -> float:
+    """Standard deviation over mean of every bone's length over time, averaged over the bones.
+
+    Args:
+        joints: (T, J, 3), NaN where missing; bones that are never whole are left out.
+        parents: index of each joint's parent, negative for a root.
+    """
+    pairs = [(joint, parent) for joint, parent in enumerate(parents) if parent >= 0]
+    lengths = np.stack([np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for a, b in pairs], -1)
+    lengths = lengths[:, np.isfinite(lengths).any(0)]
+    return float((np.nanstd(lengths, axis=0) / np.nanmean(lengths, axis=0)).mean())

@@ -1,0 +1,75 @@
+"""Evaluations as tables for people; the JSON has the same figures."""
+
+from collections.abc import Iterator
+
+from rich.table import Column, Table
+
+_HEADS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", "n_mpjpe": "N-MPJPE", "mpjve": "MPJVE"}
+_2D = {"perfect": "perfect 2D", "noisy": "modelled errors", "detected": "real detections"}
+
+
+def lifter_tables(report: dict) -> Iterator[Table]:
+    """What `vp3d evaluate lifter` found: the network, errors by kind of 2D joints, by action, joint and posture, and
+    over lenses; mm, velocity in mm a frame."""
+    about, results = report["lifter"], {name: report[name] for name in _2D if name in report}
+    table = Table(title=f"{about['name']} ({about['licence'] or 'licence not stated'})", show_header=False)
+    table.add_row("receptive field", f"{about['receptive_field']} frames at {about['fps']:g} Hz")
+    table.add_row("looks", "back only (causal)" if about["causal"] else "both ways")
+    table.add_row("parameters", f"{about['parameters']:,}")
+    table.add_row("FLOPs a frame", f"{about['flops_per_frame'] / 1e6:.2f} M, layers shared between frames")
+    table.add_row("FLOPs a window", f"{about['flops_per_window'] / 1e6:.2f} M")
+    if "speed" in report:
+        speed = report["speed"]
+        table.add_row("frames per second", f"{speed['without_flip']:,.0f}; flip-averaged {speed['with_flip']:,.0f}")
+    yield table
+
+    rows = {}
+    for name, result in results.items():
+        rows[_2D[name]] = result
+        if "without_flip" in result:
+            rows[f"{_2D[name]}, no flip averaging"] = result["without_flip"]
+        if len(result.get("actions", ())) > 1:
+            rows[f"{_2D[name]}, mean over actions"] = result["actions_mean"]
+    yield _errors("Errors, mm (velocity: mm a frame)", rows)
+    for name, result in results.items():
+        if len(result.get("actions", ())) > 1:
+            yield _errors(f"By action, {_2D[name]}", result["actions"])
+        changed = {f"{posture}, changed motion": means for posture, means in result.get("changed_postures", {}).items()}
+        if postures := result.get("postures", {}) | changed:
+            yield _errors(f"By posture, {_2D[name]}", postures)
+    joints = {joint for result in results.values() for joint in result.get("joints", ())}
+    if joints:
+        yield _columns("By joint, mm", {_2D[name]: result["joints"] for name, result in results.items()})
+    if "focal" in report:
+        yield _errors("Assumed over true focal length", report["focal"])
+        yield _errors("Field of view, degrees", report["field_of_view"])
+
+
+def take_table(report: dict) -> Table:
+    """What `vp3d evaluate take` found, mm."""
+    rows = {"solved": report["solved"]} | ({"lifted": report["lifted"]} if "lifted" in report else {})
+    heads = _HEADS | {"jitter": "jitter", "reference_jitter": "reference's", "bone_spread": "bone spread"}
+    heads = {key: head for key, head in heads.items() if any(key in row for row in rows.values())}
+    table = Table("", *(Column(head, justify="right") for head in heads.values()), title=f"Person {report['person']}")
+    for name, row in rows.items():
+        cells = [
+            f"{row[key]:.1%}" if key == "bone_spread" else f"{row[key]:.1f}" if key in row else "" for key in heads
+        ]
+        table.add_row(name, *cells)
+    return table
+
+
+def _errors(title: str, rows: dict[str, dict]) -> Table:
+    heads = [*(Column(head, justify="right") for head in _HEADS.values()), Column("frames", justify="right")]
+    table = Table("", *heads, title=title)
+    for name, row in rows.items():
+        cells = [f"{row[key]:.1f}" if key in row else "" for key in _HEADS]
+        table.add_row(name, *cells, f"{row['frames']:,}" if "frames" in row else "")
+    return table
+
+
+def _columns(title: str, columns: dict[str, dict[str, float]]) -> Table:
+    table = Table("", *(Column(head, justify="right") for head in columns), title=title)
+    for name in next(iter(columns.values())):
+        table.add_row(name, *(f"{column[name]:.1f}" if name in column else "" for column in columns.values()))
+    return table
