@@ -1,19 +1,17 @@
 """The command line `vp3d`."""
 
-import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from vp3d import __version__
+from vp3d.commands import stereo as stereo_commands
+from vp3d.commands.screen import Bar, console, errors, resumable
 from vp3d.common import take as takes
 from vp3d.errors import Cancelled, UserError
 from vp3d.files import check_output
@@ -32,56 +30,16 @@ train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_
 app.add_typer(models_app, name="models")
 evaluate_app = typer.Typer(help="Measure against known poses.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
+data_app = typer.Typer(help="Make data to train on.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 app.add_typer(evaluate_app, name="evaluate")
 
-console = Console(highlight=False, markup=False)  # brackets are part of many file names
-errors = Console(stderr=True, highlight=False, markup=False)
+train_app.command(name="pose2d")(stereo_commands.train_pose2d)
+train_app.command(name="cdrnet")(stereo_commands.train_cdrnet)
+evaluate_app.command(name="stereo")(stereo_commands.evaluate_stereo)
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]
 TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
-
-STAGES = {
-    "detect": "Finding joints",
-    "lift": "Lifting to 3D",
-    "refine": "Solving camera and world",
-    "preview": "Drawing the preview",
-    "download": "Downloading",
-    "read motion": "Reading motion",
-    "train": "Training",
-    "evaluate": "Evaluating",
-}
-
-
-class _Bar:
-    """A progress bar with a line for every stage."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
-        )
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._tasks:
-            self._progress.stop()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._progress.start()  # not before there is something to show: an early error stands alone
-            self._tasks[stage] = self._progress.add_task(STAGES.get(stage, stage.capitalize()), total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=total)
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C in work that goes on from where it was."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Cancelled from None
 
 
 @app.callback()
@@ -139,7 +97,7 @@ def capture(
     )
     output = output or Path(f"{video.stem}.vp3d")
     check_output(output, video)
-    with _resumable(), _Bar() as bar:
+    with resumable(), Bar() as bar:
         take = pipeline.capture(video, options, bar)
     takes.save(take, output)
     _print_summary(take)
@@ -184,7 +142,7 @@ def preview(
         raise UserError(f"The video of this take is not at “{plate}”.", "Say where it is with --video.")
     output = output or path.with_name(f"{path.stem}-preview.mp4")
     check_output(output, path, plate)
-    with _Bar() as bar:
+    with Bar() as bar:
         write_preview(take, plate, output, frames, bar)
     console.print(str(output), soft_wrap=True)
 
@@ -254,7 +212,7 @@ def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     """Download weights from their official address, check them and keep them for all captures."""
     from vp3d import models
 
-    with _Bar() as bar:
+    with Bar() as bar:
         path = models.download(name, bar)
     console.print(str(path), soft_wrap=True)
 
@@ -293,9 +251,79 @@ def train_lifter(
         licence=licence,
         commercial=commercial,
     )
-    with _resumable(), _Bar() as bar:
+    with resumable(), Bar() as bar:
         record = train(settings, bar)
     console.print_json(data=record)
+
+
+@data_app.command()
+def label(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Videos, images, and folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write pictures and labels.json to.")],
+    teacher: Annotated[
+        str, typer.Option(help="The detector whose joints are the labels, or nobody: there are no people in it.")
+    ] = "auto",
+    detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
+    every: Annotated[int, typer.Option(min=1, help="Use every n-th frame of a video.")] = 10,
+    size: Annotated[int, typer.Option(min=32, help="Longest side of the pictures written, px.")] = 640,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEG files written.")] = 90,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Label your own footage for `vp3d train detector` with what a detector sees in it."""
+    from vp3d.detect import open_detector
+    from vp3d.train.detector_teacher import label as run
+
+    opened = None if teacher == "nobody" else open_detector(teacher, detail, device)
+    with resumable(), Bar() as bar:
+        count = run(sources, output, opened, every, size, quality, bar)
+    console.print(f"{output}: {count} pictures", soft_wrap=True)
+
+
+@train_app.command(name="detector")
+def train_detector(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE[=WEIGHT]...", help="COCO key-point files, or folders of `vp3d data label`."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")],
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to go on from: fine-tune on your footage. [default: random]")
+    ] = None,
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="Labels to measure with. [default: some of the sources']")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 64,
+    rate: Annotated[float, typer.Option(help="Highest learning rate; to fine-tune, a tenth of it.")] = 2e-3,
+    crop: Annotated[int, typer.Option(min=64, help="Side of the crops, px, a multiple of 32.")] = 320,
+    size: Annotated[int, typer.Option(min=64, help="Longest side of the pictures, px.")] = 384,
+    seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the crops.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    licence: Annotated[str, typer.Option(help="Licence to write into the file.")] = "GPL-3.0-or-later",
+    commercial: Annotated[bool, typer.Option(help="Whether that licence allows commercial work.")] = True,
+) -> None:
+    """Train a bottom-up detector. A stopped run goes on where it was: the same command again."""
+    from vp3d.train.detector import DetectorSettings, parse_sources, train
+
+    settings = DetectorSettings(
+        sources=parse_sources(sources),
+        output=output,
+        validation=tuple(validation or ()),
+        start=start,
+        steps=steps,
+        batch=batch,
+        learning_rate=rate,
+        crop=crop,
+        size=size,
+        seed=seed,
+        device=device,
+        licence=licence,
+        commercial=commercial,
+    )
+    check_output(output, *(path for path in (start,) if path))
+    with resumable(), Bar() as bar:
+        record = train(settings, bar)
+    console.print_json(data=record["validation"])
 
 
 ReferenceOption = Annotated[
@@ -343,7 +371,7 @@ def evaluate_lifter(
     path = find_weights(weights)
     checkpoint = load(path)
     report: dict = {"lifter": lifting.describe(checkpoint, path.stem)}
-    with _Bar() as bar:
+    with Bar() as bar:
         if motion:
             recordings = read_recordings(motion, bar)
             chosen = recordings if everything else lifting.unseen(checkpoint, recordings)

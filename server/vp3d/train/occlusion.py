@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+KINDS = ("none", "cutout", "hide-and-seek")
 GREY = 0.5
 """What hidden pixels become, of 0..1."""
 
