@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 
 CONSTANT, LINEAR = 0, 1  # values of Keyframe.interpolation
-_AUTO_CLAMPED = 4  # of Keyframe.handle_left_type: in place for whoever changes the interpolation
+_AUTO_CLAMPED = 4  # of Keyframe.handle_left_type: smooth for whoever changes the interpolation
 
 
 class Channel(NamedTuple):
@@ -75,7 +75,12 @@ def put(
             curve.keyframe_points.add(len(keys["interpolation"]))
         for attribute, values in keys.items():
             curve.keyframe_points.foreach_set(attribute, values)
-        curve.update()
+        # else they are in order, and no handle has a say until somebody changes the interpolation, which places them:
+        # Blender would take as long to place them now as for all the rest
+        if keys is not new:
+            curve.update()
+        else:
+            curve.id_data.update_tag()
 
 
 _HANDLES = ("handle_left", "handle_right")

@@ -202,7 +202,7 @@ def _keyed(name: str, motion: ours.Motion, frames: np.ndarray, number: int = 1) 
     made = belongings.add(bpy.context.scene.collection, name, bpy.data.armatures.new(name), "a take", number)
     person._shape(bpy.context, made.data, motion.rest)
     everything = np.arange(len(frames))
-    channels = person._channels(motion, np.ones(len(frames)), everything)
+    channels = person._channels(motion, everything)
     animation.write(made, name, frames, np.zeros(len(frames), bool), channels)
     bpy.context.view_layer.update()
     return made

@@ -20,16 +20,17 @@ _NEXT = {"shoulder": "upper_arm", "upper_arm": "forearm", "forearm": "hand", "th
 def rest_axes(rig: Rig, chains: Chains) -> dict[str, np.ndarray]:
     """Axes (3, 3), as columns in armature space, of every canonical bone in `chains`."""
     torso = body_axes(rig, chains)
+    sides = dict.fromkeys(body.side(bone) for bone in chains if body.side(bone))
+    limbs = {limb + side: _limb(rig, chains, limb, side, torso) for side in sides for limb in body.LIMBS}
     axes = {}
     for bone in chains:
         kind, side = body.kind(bone), body.side(bone)
         limb = kind.removesuffix("_twist")
         if limb in body.LIMBS:
-            axes[bone] = _limb(rig, chains, limb, side, torso)
+            axes[bone] = limbs[limb + side]
         elif kind == "hand" or kind in body.FINGERS:
             # rolled as the forearm is: how far the palm is turned at rest is then kept
-            forearm = _limb(rig, chains, "forearm", side, torso)
-            axes[bone] = _frame(end_direction(rig, chains, bone), forearm[:, 0])
+            axes[bone] = _frame(end_direction(rig, chains, bone), limbs[f"forearm{side}"][:, 0])
         elif kind in ("foot", "toe"):
             axes[bone] = _foot(rig, chains, side, torso)
         else:

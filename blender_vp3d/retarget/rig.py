@@ -119,18 +119,20 @@ def forward(
     """
     turned: dict[int, np.ndarray] = {}
     moved: dict[int, np.ndarray] = {}
+    above = np.array(rig.parents)
+    back = rot.conjugate(rig.rest[above])  # of bones without a parent it is not used
+    along, lies = rot.rotate(back, rig.heads - rig.heads[above]), rot.multiply(back, rig.rest)
     for i in _with_ancestors(rig, wanted):
         parent, rest = rig.parents[i], rig.rest[i]
         if parent < 0:
             axes, at = rest, rig.heads[i]
         else:
-            inverse = rot.conjugate(rig.rest[parent])
-            axes = rot.multiply(turned[parent], rot.multiply(inverse, rest))
-            at = moved[parent] + rot.rotate(turned[parent], rot.rotate(inverse, rig.heads[i] - rig.heads[parent]))
+            axes = rot.multiply(turned[parent], lies[i])
+            at = moved[parent] + rot.rotate(turned[parent], along[i])
         if not rig.connected[i] and np.any(location[i]):
             # otherwise Blender moves along the parent's axes
-            along = axes if rig.local_location[i] else turned.get(parent, rot.IDENTITY)
-            at = at + rot.rotate(along, location[i])
+            way = axes if rig.local_location[i] else turned.get(parent, rot.IDENTITY)
+            at = at + rot.rotate(way, location[i])
         moved[i] = at
         turned[i] = rot.multiply(axes if rig.inherits[i] else rest, rotation[i])
     return turned, moved

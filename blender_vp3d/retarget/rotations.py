@@ -17,7 +17,7 @@ IDENTITY = np.array([1.0, 0, 0, 0])
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (..., n) of length 1; zero stays zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return vectors / np.maximum(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)), 1e-12)[..., None]
 
 
 def conjugate(q: np.ndarray) -> np.ndarray:
@@ -74,8 +74,8 @@ def arc(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def slerp(p: np.ndarray, q: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     """From `p` (share 0) to `q` (share 1) by the shorter way."""
-    dot = (p * q).sum(-1, keepdims=True)
-    angle = np.arccos(np.clip(np.abs(dot), 0, 1))
+    dot = np.einsum("...i,...i->...", *np.broadcast_arrays(p, q))[..., None]
+    angle = np.arccos(np.minimum(np.abs(dot), 1))
     share = np.asarray(share, float)[..., None]
     near = angle < 1e-6
     sine = np.where(near, 1.0, np.sin(angle))

@@ -113,7 +113,7 @@ def transfer(
     driven = _driven(source_chains, target_chains, options)
     controls = Controls(target, (bone for chain in driven.values() for bone in chain), parents, bends)
     axes = _carried(source, source_chains)
-    own = {bone: rot.matrix_to_quaternion(matrix) for bone, matrix in rest_axes(target, target_chains).items()}
+    own = _rest(target, target_chains)
 
     joints = {bone: source.head(chain[0]) for bone, chain in source_chains.items() if bone != "root"}
     if options.at_target:
@@ -201,23 +201,21 @@ def _driven(source: Chains, target: Chains, options: Options) -> dict[str, tuple
     return {bone: chain for bone, chain in target.items() if bone in has}
 
 
+def _rest(rig: Rig, chains: Chains) -> dict[str, np.ndarray]:
+    """Canonical bone → quaternion (4,) of its axes in armature space."""
+    axes = rest_axes(rig, chains)
+    return dict(zip(axes, rot.matrix_to_quaternion(np.stack(list(axes.values()))), strict=True))
+
+
 def _carried(source: Motion, chains: Chains) -> dict[str, np.ndarray]:
     """Canonical bone → (T, n, 4) the axes in the world that its n bones carry."""
-    axes = rest_axes(source.rig, chains)
-    return {
-        bone: np.stack(
-            [
-                rot.multiply(
-                    source.rotation(i),
-                    rot.multiply(rot.conjugate(source.rig.rest[i]), rot.matrix_to_quaternion(axes[bone])),
-                )
-                for i in chain
-            ],
-            axis=1,
-        )
-        for bone, chain in chains.items()
-        if bone != "root"
-    }
+    axes, carried = _rest(source.rig, chains), {}
+    for bone, chain in chains.items():
+        if bone != "root":
+            lies = rot.multiply(rot.conjugate(source.rig.rest[list(chain)]), axes[bone])
+            at = [source.bones.index(i) for i in chain]
+            carried[bone] = rot.multiply(source.rotations[:, at], lies)
+    return carried
 
 
 def _distribute(

@@ -19,7 +19,7 @@ _LEFT, _FORWARD, _UP = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return vectors / np.maximum(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)), 1e-12)[..., None]
 
 
 # The joint "neck" lies in front of the spine's line, at the height of the nose, and the shoulders below the thorax:
@@ -305,7 +305,8 @@ def quaternion_to_matrix(quaternions: np.ndarray) -> np.ndarray:
 
 def continuous(quaternions: np.ndarray) -> np.ndarray:
     """The same rotations (T, ..., 4), each of the sign nearer to the frame before."""
-    nearer = np.where((quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    dot = np.einsum("...i,...i->...", quaternions[1:], quaternions[:-1])[..., None]
+    nearer = np.where(dot < 0, -1.0, 1.0)
     return quaternions * np.concatenate([np.ones_like(quaternions[:1, ..., :1]), np.cumprod(nearer, axis=0)])
 
 

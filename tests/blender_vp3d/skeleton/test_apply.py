@@ -250,11 +250,17 @@ def test_what_the_capture_saw_is_kept_with_the_armature(tmp_path):
     assert observed.read(bpy.data.objects.new("other", None)) is None
 
 
-def test_keys_are_linear_and_their_handles_in_place():
+def test_keys_are_linear_and_turn_into_smooth_curves():
     person = apply(walker(30)).people[0]
     moving = [curve for curve in animation.curves_of(person) if curve.data_path not in contact_keys.PATHS]
     assert len(moving) > len(armature.BONES)
     for curve in moving:
+        assert {point.interpolation for point in curve.keyframe_points} == {"LINEAR"}
+        between = curve.evaluate(3.5)
+        assert between == pytest.approx((curve.evaluate(3) + curve.evaluate(4)) / 2, abs=1e-6)
         for point in curve.keyframe_points:
-            assert point.interpolation == "LINEAR"
-            assert abs(point.handle_left[0] - point.co[0]) < 1
+            point.interpolation = "BEZIER"
+        curve.update()
+        assert {point.handle_left_type for point in curve.keyframe_points} == {"AUTO_CLAMPED"}
+        for point in curve.keyframe_points:
+            assert 0 < point.co[0] - point.handle_left[0] < 1
