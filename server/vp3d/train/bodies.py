@@ -30,17 +30,17 @@ SEGMENTS = {"thigh": 0.245, "shin": 0.246, "upper_arm": 0.172, "forearm": 0.150}
 # Offsets in fractions of stature: left, up, forward in the named body part's own axes.
 HIP = (0.056, 0.0, 0.0)
 SPINE_ABOVE_HIPS = (0.0, 0.146, 0.0)
-THORAX_ABOVE_SPINE = (0.0, 0.180, 0.0)
+THORAX_ABOVE_SPINE = (0.0, 0.171, 0.0)
 SHOULDER_FROM_THORAX = (0.103, -0.022, 0.0)
-SKULL_BASE_ABOVE_THORAX = 0.090
+SKULL_BASE_ABOVE_THORAX = 0.078
 HEAD = {
     "nose": (0.0, 0.012, 0.075),
     "left_eye": (0.019, 0.032, 0.058),
     "right_eye": (-0.019, 0.032, 0.058),
     "left_ear": (0.044, 0.020, 0.005),
     "right_ear": (-0.044, 0.020, 0.005),
-    "neck": (0.0, 0.012, 0.030),
-    "head": (0.0, 0.090, 0.010),
+    "neck": (0.0, -0.004, 0.030),
+    "head": (0.0, 0.088, 0.010),
 }
 LOWEST_GAZE = np.radians(-8.0)
 """rad; see `Source.level_head`."""
@@ -67,6 +67,15 @@ class Source:
     skip: int = 0
     level_head: bool = False
 
+    @property
+    def joints(self) -> set[str]:
+        """All joints that it needs."""
+        return {self.pelvis, self.chest, self.head, *self.limbs["left"], *self.limbs["right"]}
+
+    def fits(self, motion: Motion) -> bool:
+        """Whether a recording has all its joints."""
+        return self.joints.issubset(motion.joints)
+
 
 def _both_sides(pattern: tuple[str, ...], left: str, right: str) -> dict[str, tuple[str, ...]]:
     return {
@@ -79,6 +88,9 @@ DAZ = _both_sides(("{}Thigh", "{}Shin", "{}Foot", "{}Shldr", "{}ForeArm", "{}Han
 CHARACTER_CREATOR = _both_sides(
     tuple(f"CC_Base_{{}}_{part}" for part in ("Thigh", "Calf", "Foot", "Upperarm", "Forearm", "Hand")), "L", "R"
 )
+MOTION_BUILDER = _both_sides(
+    tuple(f"{{}}{part}" for part in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist")), "Left", "Right"
+)
 ACCLAIM = _both_sides(("{}hipjoint", "{}femur", "{}tibia", "{}clavicle", "{}humerus", "{}wrist"), "l", "r")
 
 SOURCES = {
@@ -87,6 +99,7 @@ SOURCES = {
     "character-creator": Source(
         "CC_Base_Hip", "CC_Base_Spine02", "CC_Base_Head", CHARACTER_CREATOR, 60.0, skip=2, level_head=True
     ),
+    "motion-builder": Source("Hips", "Chest2", "Head", MOTION_BUILDER, 120.0, skip=2, level_head=True),
     "acclaim": Source("root", "thorax", "head", ACCLAIM, 120.0, level_head=True),
 }
 
@@ -97,8 +110,7 @@ def harmonise(motion: Motion, source: Source) -> np.ndarray:
     Raises:
         ValueError: the recording lacks a joint of the source skeleton.
     """
-    wanted = {source.pelvis, source.chest, source.head, *source.limbs["left"], *source.limbs["right"]}
-    if absent := sorted(wanted.difference(motion.joints)):
+    if absent := sorted(source.joints.difference(motion.joints)):
         raise ValueError(f"its skeleton has no {absent[0]}")
 
     def at(name: str) -> np.ndarray:

@@ -42,13 +42,13 @@ class Recording:
         return self.take.rpartition("-")[0] or self.take
 
 
-# Path pattern, source skeleton, take. The frame rates some headers state are wrong: a source carries the true one.
+# Path pattern, source skeletons to try, take. The frame rates some headers state are wrong: a source carries the true one.
 # Salsa files 16 to 30 are the partners of 01 to 15.
-_FILES: tuple[tuple[str, str, Callable[[re.Match[str]], str]], ...] = (
-    (r"salsa/(\d+)\.bvh$", "daz-60", lambda found: f"salsa-{(int(found[1]) - 1) % 15 + 1:02d}"),
-    (r"(indian|martial)/(\d+)\.bvh$", "daz-120", lambda found: f"{found[1]}-{found[2]}"),
-    (r"(\d+)_(\d+)\.bvh$", "character-creator", lambda found: f"{int(found[1]):03d}-{found[2]}"),
-    (r"(\d+)_(\d+)\.amc$", "acclaim", lambda found: f"{int(found[1]):03d}-{found[2]}"),
+_FILES: tuple[tuple[str, tuple[str, ...], Callable[[re.Match[str]], str]], ...] = (
+    (r"salsa/(\d+)\.bvh$", ("daz-60",), lambda found: f"salsa-{(int(found[1]) - 1) % 15 + 1:02d}"),
+    (r"(indian|martial)/(\d+)\.bvh$", ("daz-120",), lambda found: f"{found[1]}-{found[2]}"),
+    (r"(\d+)_(\d+)\.bvh$", ("character-creator", "motion-builder"), lambda found: f"{int(found[1]):03d}-{found[2]}"),
+    (r"(\d+)_(\d+)\.amc$", ("acclaim",), lambda found: f"{int(found[1]):03d}-{found[2]}"),
 )
 
 
@@ -64,9 +64,9 @@ def read_recordings(paths: Sequence[Path], progress: Progress = silent) -> list[
         files = _contents(Path(path))
         for done, name in enumerate(files):
             progress("read motion", done, len(files))
-            for pattern, source, take in _FILES:
+            for pattern, sources, take in _FILES:
                 if found := re.search(pattern, name):
-                    recording = _read(name, files, source, take(found))
+                    recording = _read(name, files, sources, take(found))
                     if recording is not None:
                         recordings.append(recording)
                     break
@@ -78,7 +78,7 @@ def read_recordings(paths: Sequence[Path], progress: Progress = silent) -> list[
     return recordings
 
 
-def _read(name: str, files: dict[str, Callable[[], str]], source: str, take: str) -> Recording | None:
+def _read(name: str, files: dict[str, Callable[[], str]], sources: Sequence[str], take: str) -> Recording | None:
     try:
         if name.endswith(".amc"):
             subject = PurePosixPath(name).name.split("_")[0]
@@ -86,12 +86,12 @@ def _read(name: str, files: dict[str, Callable[[], str]], source: str, take: str
             motion = read_amc(files[skeleton](), files[name](), name)
         else:
             motion = read_bvh(files[name](), name)
-        table = SOURCES[source]
-        points = harmonise(motion, table)
+        source = next((SOURCES[each] for each in sources if SOURCES[each].fits(motion)), SOURCES[sources[0]])
+        points = harmonise(motion, source)
     except (KeyError, ValueError, OSError, zipfile.BadZipFile, UserError) as error:
         logger.warning("left out %s: %s", name, error)
         return None
-    return Recording(name, take, resample(points, table.fps, STORED_FPS).astype(np.float32))
+    return Recording(name, take, resample(points, source.fps, STORED_FPS).astype(np.float32))
 
 
 def _contents(path: Path) -> dict[str, Callable[[], str]]:
