@@ -1,5 +1,6 @@
 """How the camera moved, from the features of the background outside the people."""
 
+from vp3d.camera_motion.estimate import Clip, estimate
 from vp3d.camera_motion.types import CameraMotion, still
 
-__all__ = ["CameraMotion", "still"]
+__all__ = ["CameraMotion", "Clip", "estimate", "still"]
