@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from vp3d.detect.basic_network import WIDTHS, BasicNetwork, Weights, load, save
 from vp3d.detect.bottom_up import decode, input_size
+from vp3d.detect.layout import BASIC
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.evaluate.keypoints import agreement, average_precision
@@ -89,6 +90,8 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
         UserError: no labelled pictures, a state of other settings, or a batch larger than the memory.
         Cancelled: from `progress`; the state is saved before.
     """
+    if settings.crop % BASIC.multiple:
+        raise UserError(f"Crops of {settings.crop} px do not suit the network.", f"Use a multiple of {BASIC.multiple}.")
     sources = [read(path) for path, _ in settings.sources]
     validation = [picture for path in settings.validation for picture in read(path)]
     if not validation:
@@ -121,15 +124,21 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
 
     try:
         run.loop(losses, measured, settings.evaluate_steps, progress)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        # torch has a class of its own for this on a GPU only.
+        if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+            raise
         raise UserError(
             f"A batch of {settings.batch} crops of {settings.crop} px does not fit into the {device.type}'s memory.",
             f"Use --batch {max(settings.batch // 2, 1)}; what is learned so far is kept.",
         ) from error
-    average = run.averaged()
+    average = run.averaged().float()
     record = {
         "settings": described,
-        "pictures": {str(path): len(source) for (path, _), source in zip(described["sources"], sources, strict=True)},
+        "sources": [
+            {"name": path.name, "weight": weight, "pictures": len(source)}
+            for (path, weight), source in zip(settings.sources, sources, strict=True)
+        ],
         "validation": {"pictures": len(validation), **evaluate(average, validation, settings.size, device)},
         "history": run.history,
     }
@@ -147,6 +156,24 @@ _MAY_CHANGE = {
     "licence",
     "commercial",
 }
+
+
+def parse_sources(texts: Sequence[str]) -> tuple[tuple[Path, float], ...]:
+    """`PATH` or `PATH=WEIGHT` as the sources of `DetectorSettings`; raises UserError for a weight that is none."""
+    result = []
+    for text in texts:
+        path, equals, weight = text.rpartition("=")
+        if not equals or Path(text).exists():
+            result.append((Path(text), 1.0))
+            continue
+        try:
+            share = float(weight)
+        except ValueError:
+            share = -1.0
+        if not 0 < share < float("inf"):
+            raise UserError(f"“{weight}” in “{text}” is no weight.", "Give a number above 0, such as labels.json=2.")
+        result.append((Path(path), share))
+    return tuple(result)
 
 
 def evaluate(network: BasicNetwork, pictures: Sequence[Picture], size: int, device: torch.device) -> dict[str, float]:

@@ -90,7 +90,7 @@ def compressed(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     cosine[0] *= 2**-0.5
     factor = torch.where(quality < 50, 50 / quality.clamp_min(1), 2 - quality / 50)[:, None, None, None]
     tables = torch.stack([images.new_tensor(table) for table in (_LUMA_TABLE, _CHROMA_TABLE, _CHROMA_TABLE)])
-    steps = (tables * factor).clamp_min(1)[:, :, None, :, None, :]
+    steps = (tables * factor).round().clamp(1, 255)[:, :, None, :, None, :]
     waves = torch.einsum("ui,bchiwj,vj->bchuwv", cosine, blocks, cosine)
     waves = (waves / steps).round() * steps
     blocks = torch.einsum("ui,bchuwv,vj->bchiwj", cosine, waves, cosine)
