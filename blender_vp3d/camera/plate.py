@@ -1,5 +1,6 @@
 """The video as the camera's background."""
 
+import re
 from pathlib import Path
 
 import bpy
@@ -11,10 +12,15 @@ from . import lens as lenses
 _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".bmp", ".webp"}
 
 
+def is_sequence(path: Path) -> bool:
+    """Whether a capture of this path reads images: a folder, or a numbered pattern such as shot.####.png."""
+    return bool(path.name) and (path.is_dir() or re.search(r"%0?\d*d|#", path.name) is not None)
+
+
 def load_plate(take: Take, take_path: Path, frame_start: int) -> tuple[bpy.types.MovieClip | None, list[str]]:
     """The take's video as a movie clip whose frame 0 shows at `frame_start`; None, and why, where there is none."""
     name = take.video.get("name") or "The video"
-    source = next(filter(None, map(_first_file, _places(take, take_path))), None)
+    source = next(filter(None, map(first_file, _places(take, take_path))), None)
     if source is None:
         return None, [f"{name} was not found, so the camera has no background: put the video beside the take."]
     try:
@@ -95,7 +101,7 @@ def _places(take: Take, take_path: Path) -> list[Path]:
     return [path, take_path.parent / path.name] if path.name else []
 
 
-def _first_file(path: Path) -> Path | None:
+def first_file(path: Path) -> Path | None:
     """A video itself, or the first image of a folder or of a numbered pattern such as shot.####.png."""
     if path.is_file():
         return path

@@ -1,6 +1,5 @@
 """What the buttons do."""
 
-import re
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from .. import data_home, ticker
 from ..backend.environment import SENTENCES, State
 from ..backend.job import Job, JobState
+from ..camera import given, plate
 from ..common import take as takes
 from ..skeleton import apply_take
 from ..texts import video_title
@@ -69,8 +69,7 @@ class VP3D_OT_capture(bpy.types.Operator):
         if not settings.video:
             return _refuse(self, "Choose a video first.")
         video = Path(bpy.path.abspath(settings.video))
-        # a numbered pattern of images names no file
-        if not video.exists() and not re.search(r"%0?\d*d|#", video.name):
+        if not video.exists() and not plate.is_sequence(video):
             return _refuse(self, f"There is no file {video.name}: choose the video again.")
         try:
             options = settings.options()
@@ -79,6 +78,12 @@ class VP3D_OT_capture(bpy.types.Operator):
         environment = data_home.server_environment()
         name = video_title(video.name) or "take"
         take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
+        if settings.camera != "solve":
+            options["camera_file"] = str(take.with_suffix(".camera.json"))
+            try:
+                given.for_video(context, video, settings).write(Path(options["camera_file"]))
+            except given.GivenError as error:
+                return _refuse(self, str(error))
         job = Job(video=video, take=take, options=options)
         running.start(job, environment)
         # only background mode comes here with the job ended

@@ -5,9 +5,18 @@ from pathlib import Path
 import bpy
 
 from ..backend.job import Job, JobState
+from ..camera import plate
 from ..texts import paragraph
 from . import running
 from .summary import headline, pace
+
+_LENS = {
+    "mm": ("focal_mm", "sensor_mm"),
+    "fov": ("fov",),
+    "px": ("focal_px",),
+    "file": ("calibration", "calibration_camera"),
+}
+"""What each way to tell the lens asks for."""
 
 
 class _Sidebar:
@@ -45,19 +54,51 @@ class VP3D_PT_capture(_Sidebar, bpy.types.Panel):
             paragraph(layout, context, headline(job), "CANCEL")
 
 
-class VP3D_PT_advanced(_Sidebar, bpy.types.Panel):
-    """Settings that are seldom needed."""
-
-    bl_label = "Advanced"
+class _Part(_Sidebar):
     bl_parent_id = "VP3D_PT_capture"
     bl_options = {"DEFAULT_CLOSED"}
 
+
+class VP3D_PT_people(_Part, bpy.types.Panel):
+    """Whose motion to capture, and how tall they are."""
+
+    bl_label = "People"
+    bl_options = set()
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the choice of people."""
+        layout, settings = _waiting(self.layout), context.scene.vp3d
+        layout.row().prop(settings, "people", expand=True)
+        if settings.people == "numbers":
+            layout.prop(settings, "numbers")
+
+
+class VP3D_PT_lens(_Part, bpy.types.Panel):
+    """What is known of the camera that filmed the video."""
+
+    bl_label = "Lens & Camera"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw where the camera comes from, and the lens where it does not come along."""
+        layout, settings = _waiting(self.layout), context.scene.vp3d
+        layout.prop(settings, "camera")
+        column = layout.column(align=True)
+        if settings.camera == "solve":
+            column.prop(settings, "lens")
+            for name in _LENS.get(settings.lens, ()):
+                column.prop(settings, name)
+        elif settings.camera == "clip":
+            column.prop(settings, "metres")
+
+
+class VP3D_PT_advanced(_Part, bpy.types.Panel):
+    """Settings that are seldom needed."""
+
+    bl_label = "Advanced"
+
     def draw(self, context: bpy.types.Context) -> None:
         """Draw detector and step."""
-        layout, settings = self.layout, context.scene.vp3d
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.enabled = not running.session.busy
+        layout, settings = _waiting(self.layout), context.scene.vp3d
         layout.prop(settings, "detector")
         layout.prop(settings, "every")
 
@@ -115,6 +156,14 @@ class VP3D_PT_notes(_Sidebar, bpy.types.Panel):
                 paragraph(self.layout, context, text, icon)
 
 
+def _waiting(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A layout of settings, which wait while a capture runs."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    layout.enabled = not running.session.busy
+    return layout
+
+
 def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     row = column.row(align=True)
     row.use_property_split = False
@@ -125,13 +174,8 @@ def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup
         part = column.column(align=True)
         part.prop(settings, "first")
         part.prop(settings, "last")
-    column.row().prop(settings, "people", expand=True)
-    if settings.people == "numbers":
-        column.prop(settings, "numbers")
-    column.prop(settings, "lens")
-    part = column.column(align=True)
-    for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov",), "px": ("focal_px",)}.get(settings.lens, ()):
-        part.prop(settings, name)
+    if plate.is_sequence(Path(bpy.path.abspath(settings.video))):
+        column.prop(settings, "fps")
     column.row().prop(settings, "detail", expand=True)
 
 
@@ -155,5 +199,5 @@ def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: J
     row.operator("vp3d.open_log", icon="TEXT")
 
 
-classes = (VP3D_PT_capture, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take, VP3D_PT_notes)
+classes = (VP3D_PT_capture, VP3D_PT_people, VP3D_PT_lens, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take, VP3D_PT_notes)
 register, unregister = bpy.utils.register_classes_factory(classes)

@@ -14,6 +14,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..camera import plate
+
 
 class VP3D_PG_capture(bpy.types.PropertyGroup):
     """Settings of a capture."""
@@ -33,6 +35,14 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         default=1,
         min=1,
         soft_max=10,
+    )
+    fps: FloatProperty(
+        name="Frame Rate",
+        description="Frames per second that the images were shot at",
+        default=24.0,
+        min=1.0,
+        max=1000.0,
+        precision=3,
     )
     people: EnumProperty(
         name="People",
@@ -54,7 +64,30 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
             ("mm", "Focal Length", "Focal length and sensor width in millimetres"),
             ("fov", "Field of View", "Horizontal angle of view"),
             ("px", "Pixels", "Focal length in pixels of the video, from a calibration"),
+            ("file", "Calibration File", "Focal length, centre and distortion from a calibration file"),
         ),
+    )
+    calibration: StringProperty(
+        name="File",
+        description="Calibration of the camera: OpenCV (YAML, XML, JSON), Pose2Sim (TOML) or Qualisys",
+        subtype="FILE_PATH",
+    )
+    calibration_camera: StringProperty(
+        name="Camera",
+        description="Which camera of the file took the video; empty for the only one, or that of the video's name",
+    )
+    camera: EnumProperty(
+        name="Camera",
+        description="Where the movement of the camera comes from",
+        items=(
+            ("solve", "Solve", "Find it in the video, together with the people"),
+            ("scene", "Scene Camera", "Take the scene's camera, its movement and its lens, and solve only the people"),
+            ("clip", "Clip's Track", "Take the solved camera of the video's movie clip, and solve only the people"),
+        ),
+    )
+    metres: BoolProperty(
+        name="In Metres",
+        description="The track was scaled to metres; otherwise the people give the scale",
     )
     focal_mm: FloatProperty(
         name="Focal Length",
@@ -115,19 +148,28 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         numbers = [number.strip() for number in self.numbers.split(",")]
         if self.people == "numbers" and not all(number.isdecimal() and int(number) > 0 for number in numbers):
             raise ValueError("Write the numbers of people with commas between them, such as 1,3.")
-        by_mm = self.lens == "mm"
+        if self.lens_is("file") and not self.calibration:
+            raise ValueError("Choose the calibration file, or another way to tell the lens.")
+        is_sequence = plate.is_sequence(Path(bpy.path.abspath(self.video)))
         return {
             "people": ",".join(numbers) if self.people == "numbers" else self.people,
             "start": self.first - 1 if self.use_range else 0,
             "end": self.last if self.use_range else None,
             "every": self.every,
+            "fps": self.fps if is_sequence else None,
             "detail": self.detail,
             "detector": self.detector,
-            "focal_px": self.focal_px if self.lens == "px" else None,
-            "focal_mm": self.focal_mm if by_mm else None,
-            "sensor_mm": self.sensor_mm if by_mm else None,
-            "fov_deg": math.degrees(self.fov) if self.lens == "fov" else None,
+            "focal_px": self.focal_px if self.lens_is("px") else None,
+            "focal_mm": self.focal_mm if self.lens_is("mm") else None,
+            "sensor_mm": self.sensor_mm if self.lens_is("mm") else None,
+            "fov_deg": math.degrees(self.fov) if self.lens_is("fov") else None,
+            "calibration": bpy.path.abspath(self.calibration) if self.lens_is("file") else None,
+            "camera": self.calibration_camera.strip() or None if self.lens_is("file") else None,
         }
+
+    def lens_is(self, kind: str) -> bool:
+        """Whether the lens is told in this way; a camera that is known already brings its lens."""
+        return self.camera == "solve" and self.lens == kind
 
 
 class VP3D_PG_person(bpy.types.PropertyGroup):

@@ -9,6 +9,7 @@ STAGES = {
     "load": "Loading the networks",
     "detect": "Finding joints",
     "track": "Following people",
+    "background": "Looking at the background",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",

@@ -78,12 +78,15 @@ def test_options_of_untouched_settings():
         "start": 0,
         "end": None,
         "every": 1,
+        "fps": None,
         "detail": "normal",
         "detector": "auto",
         "focal_px": None,
         "focal_mm": None,
         "sensor_mm": None,
         "fov_deg": None,
+        "calibration": None,
+        "camera": None,
     }
 
 
@@ -96,13 +99,38 @@ def test_options_count_frames_from_zero():
 
 @pytest.mark.parametrize(
     ("lens", "known"),
-    [("auto", set()), ("mm", {"focal_mm", "sensor_mm"}), ("fov", {"fov_deg"}), ("px", {"focal_px"})],
+    [
+        ("auto", set()),
+        ("mm", {"focal_mm", "sensor_mm"}),
+        ("fov", {"fov_deg"}),
+        ("px", {"focal_px"}),
+        ("file", {"calibration", "camera"}),
+    ],
 )
 def test_only_the_chosen_lens_is_sent(lens, known):
-    bpy.context.scene.vp3d.lens = lens
-    options = bpy.context.scene.vp3d.options()
-    sent = {name for name in ("focal_px", "focal_mm", "sensor_mm", "fov_deg") if options[name] is not None}
-    assert sent == known
+    settings = bpy.context.scene.vp3d
+    settings.lens, settings.calibration, settings.calibration_camera = lens, "/lab/Calib.toml", " left "
+    names = ("focal_px", "focal_mm", "sensor_mm", "fov_deg", "calibration", "camera")
+    options = settings.options()
+    assert {name for name in names if options[name] is not None} == known
+    assert options["camera"] in (None, "left")
+    settings.camera = "scene"
+    assert all(settings.options()[name] is None for name in names), "a camera that is given brings its lens"
+
+
+def test_a_calibration_needs_its_file():
+    bpy.context.scene.vp3d.lens = "file"
+    with pytest.raises(ValueError, match="Choose the calibration file"):
+        bpy.context.scene.vp3d.options()
+
+
+def test_images_have_the_frame_rate_that_the_user_says(tmp_path):
+    settings = bpy.context.scene.vp3d
+    settings.fps = 23.976
+    for video, fps in ((tmp_path, 23.976), (tmp_path / "shot.####.png", 23.976), (tmp_path / "a.mp4", None)):
+        settings.video = str(video)
+        assert settings.options()["fps"] == (fps and pytest.approx(fps))
+        assert ("fps" in draw(panels.VP3D_PT_capture)) == (fps is not None)
 
 
 def test_the_server_gets_the_angle_in_degrees():
@@ -199,7 +227,8 @@ def test_a_lost_server_is_told_in_the_panel_and_in_the_report(clip, monkeypatch)
 @pytest.mark.parametrize("state", list(JobState))
 def test_panels_in_every_state_of_a_job(clip, state):
     running.session.job = Job(clip, clip, {}, state=state, message="It failed.", hint="Try again.")
-    drawn = draw(panels.VP3D_PT_capture) + draw(panels.VP3D_PT_advanced) + draw(panels.VP3D_PT_take)
+    settings = (panels.VP3D_PT_capture, panels.VP3D_PT_people, panels.VP3D_PT_lens, panels.VP3D_PT_advanced)
+    drawn = [text for panel in (*settings, panels.VP3D_PT_take) for text in draw(panel)]
     drawn += draw(panels.VP3D_PT_notes)
     assert ("vp3d.cancel" in drawn) == running.session.job.active
     assert ("vp3d.capture" in drawn) != running.session.job.active
