@@ -13,6 +13,7 @@ from ..camera import observed
 from ..clean import versions
 from ..clean.contacts import tidied
 from ..common import armature as bones
+from ..common.ends import seen_ends
 from ..common.take import Take
 from . import confidence as confidences
 
@@ -30,7 +31,8 @@ def apply_person(
 ) -> bpy.types.Object:
     """Make or update the armature of the person at `index`; the object stands at the origin, the hips move."""
     number = int(take.person_ids[index])
-    motion = bones.solve(take.joints3d[index], take.contacts[index], take.frames / float(take.fps))
+    times = take.frames / float(take.fps)
+    motion = bones.solve(take.joints3d[index], take.contacts[index], times, seen_ends(take, index))
     name = f"VP3D Person {number}"
     person = belongings.find(context.scene, "ARMATURE", identity, number)
     if person is None:

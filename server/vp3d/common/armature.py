@@ -129,6 +129,9 @@ _LIMBS = (
 
 _CONTACT_TIME = 0.08  # s, over which a foot goes level
 _PLANTED_TIME = 1.0  # s, over which a standing foot's yaw is one
+_SEEN_FOOT = 40.0  # weight of a heading that was seen, against that of the shank's
+_LOOK_TIME = 0.06  # s, over which the head's orientation is smoothed where it is seen well
+_LOOK_CARRIED = 0.02  # weight of what the 3D joints say of it: 0.4 s lead back to that where no face is seen
 SHORT_GAP = 0.5  # s, longest gap that is interpolated
 
 
@@ -173,7 +176,24 @@ class Motion:
     keyed: np.ndarray
 
 
-def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion:
+@dataclass(frozen=True)
+class Ends:
+    """Head and feet as the picture shows them.
+
+    Attributes:
+        head: (T, 3, 3) left, up and forward of the head in the world, as columns.
+        head_trust: (T,) 0..1.
+        feet: (T, 2, 2) unit, where the left and the right foot point on the ground, if they stand.
+        feet_trust: (T, 2) 0..1.
+    """
+
+    head: np.ndarray
+    head_trust: np.ndarray
+    feet: np.ndarray
+    feet_trust: np.ndarray
+
+
+def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray, ends: Ends | None = None) -> Motion:
     """Fit the skeleton to joint positions.
 
     Directions of all measured bones are reproduced exactly, positions up to the change of bone lengths; the root is
@@ -185,6 +205,7 @@ def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion
         joints: (T, 17, 3) m in the world, order `H36M_17`, NaN where absent.
         contacts: (T, 2) probability 0..1 that the left and the right foot stand; NaN counts as 0.
         times: (T,) s, increasing.
+        ends: what else was seen of head and feet; the head is then turned by it, and standing feet point by it.
 
     Raises:
         ValueError: when no frame has all joints.
@@ -197,7 +218,7 @@ def solve(joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> Motion
     # what the lifter says of the root would carry its error to the feet
     filled[:, 0] = (filled[:, H36M_17.index("left_hip")] + filled[:, H36M_17.index("right_hip")]) / 2
     rest = fit_rest(filled[present])
-    matrices = _orient(rest, filled, np.nan_to_num(contacts), times)
+    matrices = _orient(rest, filled, np.nan_to_num(contacts), times, ends)
     return Motion(rest, filled[:, 0], _local_rotations(rest, matrices), keyed(joints, times))
 
 
@@ -310,7 +331,21 @@ def continuous(quaternions: np.ndarray) -> np.ndarray:
     return quaternions * np.concatenate([np.ones_like(quaternions[:1, ..., :1]), np.cumprod(nearer, axis=0)])
 
 
-def _orient(rest: Rest, joints: np.ndarray, contacts: np.ndarray, times: np.ndarray) -> np.ndarray:
+def rotation_vector(matrices: np.ndarray) -> np.ndarray:
+    """Axes times angles (..., 3) rad, at most half a turn, of rotation matrices (..., 3, 3)."""
+    q = matrix_to_quaternion(matrices)
+    q = q * np.where(q[..., :1] < 0, -1.0, 1.0)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    return 2 * np.arctan2(sine, q[..., :1]) * q[..., 1:] / np.maximum(sine, 1e-12)
+
+
+def turning(vectors: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4) of axes times angles (..., 3) rad."""
+    half = np.linalg.norm(vectors, axis=-1, keepdims=True) / 2
+    return np.concatenate([np.cos(half), np.sinc(half / np.pi) * vectors / 2], axis=-1)
+
+
+def _orient(rest: Rest, joints: np.ndarray, contacts: np.ndarray, times: np.ndarray, ends: Ends | None) -> np.ndarray:
     """World matrices (T, B, 3, 3) of all bones."""
     at = {name: joints[:, i] for i, name in enumerate(H36M_17.joints)}
     index = {name: i for i, name in enumerate(rest.names)}
@@ -330,7 +365,9 @@ def _orient(rest: Rest, joints: np.ndarray, contacts: np.ndarray, times: np.ndar
         carry = world[bone.parent] @ rest_parent.T
         if bone.name.startswith("foot"):
             side = "LR".index(bone.side)
-            world[bone.name] = _level(carry @ rest_matrix, world[bone.parent], rest_matrix, contacts[:, side], times)
+            seen = None if ends is None else (ends.feet[:, side], ends.feet_trust[:, side])
+            follows, shin = carry @ rest_matrix, world[bone.parent]
+            world[bone.name] = _level(follows, shin, rest_matrix, contacts[:, side], times, seen)
         elif bone.name not in measured:
             world[bone.name] = carry @ rest_matrix
         elif limb := limbs.get(bone.name):
@@ -338,7 +375,30 @@ def _orient(rest: Rest, joints: np.ndarray, contacts: np.ndarray, times: np.ndar
             world[bone.name] = _roll(swung, limb, measured[limb.lower], times)
         else:
             world[bone.name] = _swing(carry, rest_matrix, measured[bone.name])
+    if ends is not None and ends.head_trust.any():
+        _look(rest, world, measured["neck"], ends, times)
     return np.stack([world[name] for name in rest.names], axis=1)
+
+
+def _look(rest: Rest, world: dict[str, np.ndarray], direction: np.ndarray, ends: Ends, times: np.ndarray) -> None:
+    """Turn the head as it was seen, as far as it was, and the neck by half of that about its length."""
+    chest, neck, head = (rest.names.index(bone) for bone in ("chest", "neck", "head"))
+    back = np.swapaxes(world["chest"], -1, -2)
+    own = rest.matrices[head].T @ rest.matrices[chest]  # from the bone's axes to left, up and forward
+    known = rotation_vector(back @ world["head"] @ own)
+    trust = np.nan_to_num(ends.head_trust)
+    weight = (trust + _LOOK_CARRIED)[:, None]
+    wanted = (trust[:, None] * rotation_vector(back @ ends.head) + _LOOK_CARRIED * known) / weight
+    turned = [_smooth(column, weight[:, 0], _LOOK_TIME, times).real for column in wanted.T]
+    world["head"] = world["chest"] @ quaternion_to_matrix(turning(np.stack(turned, axis=-1))) @ own.T
+    carry = world["chest"] @ rest.matrices[chest].T
+    swung = _swing(carry, rest.matrices[neck], direction)
+    against = np.swapaxes(swung, -1, -2) @ world["head"] @ rest.matrices[head].T @ rest.matrices[neck]
+    q = continuous(matrix_to_quaternion(against))
+    half = np.unwrap(np.arctan2(q[:, 2], q[:, 0]), period=np.pi)
+    world["neck"] = swung @ quaternion_to_matrix(
+        turning((half - np.pi * np.round(half[0] / np.pi))[:, None] * [0, 1.0, 0])
+    )
 
 
 def _pelvis(at: dict[str, np.ndarray]) -> np.ndarray:
@@ -376,13 +436,21 @@ def _roll(swung: np.ndarray, limb: _Limb, lower: np.ndarray, times: np.ndarray) 
     return swung @ turn
 
 
-def _level(foot: np.ndarray, shin: np.ndarray, rest: np.ndarray, contact: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Lay a foot level, in one yaw, where it stands under an upright shank; (T, 3, 3) each, `contact` (T,)."""
+def _level(
+    foot: np.ndarray, shin: np.ndarray, rest: np.ndarray, contact: np.ndarray, times: np.ndarray,
+    seen: tuple[np.ndarray, np.ndarray] | None,
+) -> np.ndarray:  # fmt: skip
+    """Lay a foot level, in one yaw, where it stands under an upright shank; (T, 3, 3) each, `contact` (T,), heading
+    (T, 2) and trust in it (T,) that were `seen`."""
     upright = _step(-shin[:, 2, 1], 0.2, 0.6)
     stands = np.clip(_smooth(contact * upright, np.ones_like(contact), _CONTACT_TIME, times).real, 0, 1)
     ahead = -shin[..., 2]
     heading = ahead[:, 0] * 1j - ahead[:, 1]
     weight = np.abs(heading) + 1e-6
+    if seen is not None:
+        trust = _SEEN_FOOT * contact * np.nan_to_num(seen[1])
+        heading = heading + trust * (seen[0][:, 0] * 1j - seen[0][:, 1])
+        weight = weight + trust
     planted = np.sqrt(contact[1:] * contact[:-1]) * _PLANTED_TIME
     yaw = np.angle(_smooth(heading / weight, weight, np.maximum(planted, 1e-3), times))
     c, s, o = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vp3d.common import armature
+from vp3d.common.ends import seen_ends
 from vp3d.common.take import Take
 
 _CENTIMETRES = 100.0
@@ -27,7 +28,7 @@ def write(take: Take, path: Path, person: int) -> None:
         ValueError: when the person has no pose in any frame.
     """
     times = take.frames / float(take.fps)
-    motion = armature.solve(take.joints3d[person], take.contacts[person], times)
+    motion = armature.solve(take.joints3d[person], take.contacts[person], times, seen_ends(take, person))
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / float(take.fps)
     rows = _rows(motion)[_last_keyed(motion.keyed)]
     lines = [
