@@ -14,6 +14,7 @@ import numpy as np
 
 from vp3d import __version__, cache, detect, lift, media, models, refine, track
 from vp3d.calibration import CalibratedCamera, pick, read_calibration
+from vp3d.camera_motion import still
 from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
@@ -21,6 +22,7 @@ from vp3d.detect import SEEN, People
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
+from vp3d.refine import background
 from vp3d.track import Tracks
 
 log = logging.getLogger(__name__)
@@ -174,11 +176,14 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     chosen = track.choose(everyone, options.people)
     _refuse_glimpses(everyone.people(chosen), video)
 
+    edges = _background(video, everyone, {**source, **detector_about["key"]}, stages, progress)
+    lens = background.sharpened(lens, edges, still(frames, 0.0, {}, ""))
+
     # Everybody is lifted and solved, also those nobody asked for: each tells where the floor is and which way is up.
     lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
     inputs = {**source, **detector_about["key"], **lens_key, "lifter": lifter.digest}
     poses = _lift(lifter, everyone, lens, size, fps, inputs, stages, progress)
-    solution = _refine(everyone, poses, lens, size, float(info.fps), inputs, stages, progress)
+    solution = _refine(everyone, poses, lens, size, float(info.fps), edges, inputs, stages, progress)
 
     tracks, joints = everyone.people(chosen), solution.joints[chosen]
     if not np.isfinite(joints).any():
@@ -357,6 +362,22 @@ def _refuse_glimpses(tracks: Tracks, video: Path) -> None:
         )
 
 
+def _background(video: Path, tracks: Tracks, inputs: dict, stages: _Stages, progress: Progress) -> background.Edges:
+    rows = np.unique(np.linspace(0, len(tracks.frames) - 1, background.FRAMES).round().astype(int))
+
+    def views() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for done, row in enumerate(rows):
+            progress("background", done, len(rows))
+            number = int(tracks.frames[row])
+            for frame in media.read_frames(video, number, number + 1):
+                yield row, frame.image, tracks.joints[:, row]
+        progress("background", len(rows), len(rows))
+
+    code = ("detect", "media", "track", "common", "refine/background.py")
+    entry = cache.entry("background", code, **inputs)
+    return background.Edges(**stages.run("background", len(rows), entry, lambda: asdict(background.gather(views()))))
+
+
 def _lift(
     lifter: lift.Lifter,
     tracks: Tracks,
@@ -386,12 +407,13 @@ def _refine(
     lens: refine.Lens,
     size: tuple[int, int],
     fps: float,
+    edges: background.Edges,
     inputs: dict,
     stages: _Stages,
     progress: Progress,
 ) -> refine.Solution:
     def compute() -> cache.Arrays:
-        solved = refine.solve(tracks, poses, lens, size, fps, progress)
+        solved = refine.solve(tracks, poses, lens, size, fps, progress, edges=edges)
         camera = {f"camera_{field.name}": getattr(solved.camera, field.name) for field in dataclasses.fields(Camera)}
         return {
             **camera,

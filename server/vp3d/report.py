@@ -16,7 +16,13 @@ from vp3d.models import MODELS
 from vp3d.refine.lens import FULL_FRAME_DIAGONAL
 from vp3d.truth import Offsets, compare
 
-_STAGES = {"detect": "Find joints", "track": "Follow people", "lift": "Lift to 3D", "refine": "Solve camera and world"}
+_STAGES = {
+    "detect": "Find joints",
+    "track": "Follow people",
+    "background": "Look at the background",
+    "lift": "Lift to 3D",
+    "refine": "Solve camera and world",
+}
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">

@@ -1,4 +1,4 @@
-"""Which way is up, from how people keep their balance."""
+"""Which way is up, from how people keep their balance, and from what else is known."""
 
 from dataclasses import dataclass
 
@@ -104,8 +104,8 @@ def _above(values: np.ndarray, threshold: float | np.ndarray, width: float) -> n
 
 @dataclass(frozen=True)
 class Gravity:
-    """What bodies say about gravity: unit `up` (3,) in camera axes, its information (2, 2) 1/rad² on the tangent basis,
-    and the number of standing postures it rests on."""
+    """What is known of gravity: unit `up` (3,) in camera axes, its information (2, 2) 1/rad² on the tangent basis, and
+    the number of standing postures it rests on."""
 
     up: np.ndarray
     information: np.ndarray
@@ -116,15 +116,16 @@ class Gravity:
         return -self.information @ tangent_basis(up) @ self.up
 
 
-def estimate(people: list[np.ndarray], seen: list[np.ndarray], step: float) -> Gravity:
-    """Gravity from people's poses and the prior of a level camera.
+def estimate(people: list[np.ndarray], seen: list[np.ndarray], step: float, told: Gravity | None = None) -> Gravity:
+    """Gravity from people's poses, the prior of a level camera, and what the background tells.
 
     Args:
         people: each person's joints (T, 17, 3) in camera axes.
         seen: of each, (T,) 0..1, whether trunk and feet are in the picture: what a lifter imagined says nothing.
         step: s between frames.
+        told: by the background, where it speaks clearly.
     """
-    up = LEVEL
+    up = LEVEL if told is None else told.up
     for kernel in _KERNELS:
         balanced = [balance(poses, up, step, kernel) for poses in people]
         direction, weight = (np.concatenate(parts) for parts in zip(*balanced, strict=True))
@@ -135,9 +136,13 @@ def estimate(people: list[np.ndarray], seen: list[np.ndarray], step: float) -> G
         lean = tangent_basis(up) @ (weight @ direction) / max(weight.sum(), 1e-6)
         information, gradient = level_prior(up)
         information += np.diag(precision)
-        up = tilt(up, np.linalg.solve(information, precision * lean - gradient))
+        gradient -= precision * lean
+        if told is not None:
+            information += told.information
+            gradient += told.pull(up)
+        up = tilt(up, -np.linalg.solve(information, gradient))
     if postures < 1:
-        return Gravity(LEVEL, np.diag(_UNKNOWN_SIGMA**-2), float(postures))
+        return Gravity(LEVEL, np.diag(_UNKNOWN_SIGMA**-2), float(postures)) if told is None else told
     return Gravity(up, information, float(postures))
 
 

@@ -15,6 +15,7 @@ from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import undistort_points
 from vp3d.progress import Progress
 from vp3d.refine import contacts, skeleton
+from vp3d.refine.background import Background
 from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, eliminate
 from vp3d.refine.closed_form import distance_travelled, root_translation
 from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt
@@ -119,14 +120,17 @@ class Optimiser:
     Attributes:
         people: present estimates; `run` updates them.
         view: focal length and up vector, likewise.
-        gravity: what bodies said about the up vector.
+        background: what edges say about gravity, where they do.
+        gravity: what bodies and the background said about the up vector.
         planted: (P,) frames of resting feet on which each person's floor rests.
         covariance: of all shared unknowns: two of the up vector (rad²), log focal length, then per person the camera's
             height and three of the lifter's turn (rad²), and log travel where the camera moves from its place.
         own: number of unknowns per person among them.
     """
 
-    def __init__(self, people: list[Person], lens: Lens, progress: Progress) -> None:
+    def __init__(
+        self, people: list[Person], lens: Lens, progress: Progress, background: Background | None = None
+    ) -> None:
         self.people = people
         self.view = View(np.diag(lens.K)[:2].copy(), lens.K[:2, 2].copy(), LEVEL)
         self.log_focal = 0.0
@@ -139,6 +143,7 @@ class Optimiser:
         self.repeats[2] = max(_FOCAL_POSTURE / self.step, 1.0)
         self._heights = EVERYBODY + self.own * np.arange(len(people))
         self._travel = [(np.log(person.travel or 1.0), _TRAVEL_SIGMA) for person in people]
+        self.background = background
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
         self.covariance = np.zeros((size, size), float)
@@ -149,7 +154,8 @@ class Optimiser:
         """Optimise; raises what `progress` raises."""
         whole = [_whole(person.confidence >= contacts.SEEN) for person in self.people]
         for kernel, steps, plant in _ROUNDS:
-            self.gravity = estimate([person.joints for person in self.people], whole, self.step)
+            told = self.background and self.background.gravity(self.log_focal, self.focal_sigma)
+            self.gravity = estimate([person.joints for person in self.people], whole, self.step, told)
             if not plant:
                 self.view.up = self.gravity.up
             else:

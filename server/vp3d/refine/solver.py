@@ -15,6 +15,7 @@ from vp3d.detect import SEEN
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import skeleton
+from vp3d.refine.background import Background, Edges
 from vp3d.refine.bundle import EVERYBODY, OWN
 from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
@@ -58,6 +59,7 @@ def solve(
     fps: float,
     progress: Progress = silent,
     motion: CameraMotion | None = None,
+    edges: Edges | None = None,
 ) -> Solution:
     """Solve camera and world.
 
@@ -68,6 +70,7 @@ def solve(
         image_size: width and height, px.
         fps: frames per second of the video that `tracks.frames` counts.
         motion: what the camera did in the frames of `tracks`; None where it stands still. People are in one shot each.
+        edges: of the background, which tell where the vertical is.
 
     Raises:
         UserError: nobody can be placed in front of the camera.
@@ -82,12 +85,18 @@ def solve(
     if motion is None:
         motion = still(tracks.frames, 0.0, {}, "")
     if len(motion.shots) == 1:
-        return _solve_shot(tracks, poses, lens, fps, motion, progress)
-    return _solve_shots(tracks, poses, lens, fps, motion, progress)
+        return _solve_shot(tracks, poses, lens, fps, motion, edges, progress)
+    return _solve_shots(tracks, poses, lens, fps, motion, edges, progress)
 
 
 def _solve_shot(
-    tracks: Tracks, poses: np.ndarray, lens: Lens, fps: float, motion: CameraMotion, progress: Progress
+    tracks: Tracks,
+    poses: np.ndarray,
+    lens: Lens,
+    fps: float,
+    motion: CameraMotion,
+    edges: Edges | None,
+    progress: Progress,
 ) -> Solution:
     steps = np.diff(tracks.frames)
     stride = int(np.median(steps)) if len(steps) else 1
@@ -104,7 +113,8 @@ def _solve_shot(
             "No person could be placed in front of the camera.",
             "Choose a range of frames in which somebody is seen with most of the body.",
         )
-    optimiser = Optimiser(list(people.values()), lens, progress)
+    background = None if edges is None else Background(edges, dataclasses.replace(lens, focal_sigma=0.0), motion)
+    optimiser = Optimiser(list(people.values()), lens, progress, background)
     optimiser.run()
     if motion.kind == "free" and len(people) > 1:
         scale, _, unit = _sizes(optimiser)
@@ -116,7 +126,13 @@ def _solve_shot(
 
 
 def _solve_shots(
-    tracks: Tracks, poses: np.ndarray, lens: Lens, fps: float, motion: CameraMotion, progress: Progress
+    tracks: Tracks,
+    poses: np.ndarray,
+    lens: Lens,
+    fps: float,
+    motion: CameraMotion,
+    edges: Edges | None,
+    progress: Progress,
 ) -> Solution:
     """Every shot by itself, put into the arrays of one take; a shot without people gets an upright camera."""
     P, T = tracks.joints.shape[:2]
@@ -135,7 +151,8 @@ def _solve_shots(
 
         part = Tracks(tracks.frames[rows], *(a[:, rows] for a in (tracks.joints, tracks.confidence, tracks.source)))
         try:
-            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, report)
+            seen = None if edges is None else edges.between(start, end)
+            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, seen, report)
         except UserError:
             camera = _moved(lens, LEVEL, np.array([0.0, 0.0, skeleton.ADULT_STATURE]), 1.0, shot)
             solved = Solution(camera, whole.joints[:, rows], whole.contacts[:, rows], whole.residual_px[:, rows], {})
@@ -176,7 +193,9 @@ def _sizes(optimiser: Optimiser) -> tuple[np.ndarray, float, float]:
         seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
         sigma = np.sqrt(variance[EVERYBODY :: optimiser.own]) / np.maximum(height, _LOW_CAMERA)
         together = (optimiser.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
-        weight = together / (skeleton.STATURE_SIGMA**2 + sigma**2)
+        variance_seen = skeleton.STATURE_SIGMA**2 + sigma**2
+        # Whoever disagrees with the main person more may stand on another level.
+        weight = together / variance_seen / (1 + (seen - seen[anchor]) ** 2 / (2 * variance_seen)) ** 2
         camera = np.average(seen, weights=weight)
         own, floor = skeleton.STATURE_SIGMA**-2, together * sigma**-2
         log_scale, camera_height = prior + floor * (camera - seen) / (own + floor), float(np.exp(camera))
@@ -266,7 +285,8 @@ def _report(
             }
         )
     warnings = []
-    if optimiser.gravity.postures < 1:
+    upright = optimiser.background is not None and optimiser.background.frame is not None
+    if optimiser.gravity.postures < 1 and not upright:
         warnings.append("Nobody stands upright long enough, so the camera is taken to be held level.")
     return {
         "lens": {
@@ -281,6 +301,11 @@ def _report(
             "pitch_deg": float(np.degrees(np.arcsin(up[2]))),
             "roll_deg": float(np.degrees(np.arctan2(up[0], -up[1]))),
             "tilt_sigma_deg": [float(value) for value in np.degrees(sigma[:2])],
+            "gravity_from": [
+                source
+                for source, speaks in (("people", optimiser.gravity.postures >= 1), ("background", upright))
+                if speaks
+            ],
         },
         "people": people,
         "warnings": warnings,
