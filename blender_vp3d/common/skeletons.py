@@ -77,6 +77,17 @@ BODY_21 = Skeleton(
 )
 """What every detector returns: COCO-17 first, then heels and toes (NaN from a detector that has none)."""
 
+COCO_23 = Skeleton(
+    "coco-23",
+    (
+        *_COCO_JOINTS,
+        "left_big_toe", "left_small_toe", "left_heel",
+        "right_big_toe", "right_small_toe", "right_heel",
+    ),
+    lines=(*_COCO_LINES, (15, 17), (15, 18), (15, 19), (16, 20), (16, 21), (16, 22)),
+)  # fmt: skip
+"""COCO-17 and the feet as COCO-WholeBody (Jin et al. 2020) adds them: what rendered people are labelled with."""
+
 H36M_17 = Skeleton(
     "h36m-17",
     (
@@ -95,7 +106,7 @@ H36M_17 = Skeleton(
 )  # fmt: skip
 """3D joints. `neck` is Human3.6M's "Neck/Nose": it lies at the height of the nose, in front of the spine's line."""
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, BODY_21, H36M_17)}
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, BODY_21, COCO_23, H36M_17)}
 
 H36M_FROM_COCO = {
     H36M_17.index(name): COCO_17.index(name)
