@@ -375,7 +375,9 @@ def _background(video: Path, tracks: Tracks, inputs: dict, stages: _Stages, prog
 
     code = ("detect", "media", "track", "common", "refine/background.py")
     entry = cache.entry("background", code, **inputs)
-    return background.Edges(**stages.run("background", len(rows), entry, lambda: asdict(background.gather(views()))))
+    return background.Edges(
+        **stages.run("background", len(tracks.frames), entry, lambda: asdict(background.gather(views())))
+    )
 
 
 def _lift(

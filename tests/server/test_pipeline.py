@@ -52,7 +52,7 @@ def test_a_capture_of_the_demo_clip(clip: Path, tmp_path: Path) -> None:
     heights = take.joints3d[0, :, :, 2]
     assert np.nanmin(heights) > -0.1 and 1.2 < np.nanmedian(np.nanmax(heights, 1)) < 2.2, "standing on the floor, Z up"
     ended = dict.fromkeys(stage for stage, done, total in calls if done == total)
-    assert list(ended) == ["detect", "lift", "refine"]
+    assert list(ended) == ["detect", "background", "lift", "refine"]
     takes.save(take, tmp_path / "take.vp3d")
     report = takes.load(tmp_path / "take.vp3d").report
     assert report["people"][0]["frames"] >= 43 and report["detector"]["licence"] and report["lens"]["note"]
@@ -68,7 +68,7 @@ def test_a_second_capture_and_another_lens_detect_nothing_again(clip: Path) -> N
     ]
     assert not any(cached[0].values())
     assert all(cached[1].values())
-    assert cached[2] == {"detect": True, "track": True, "lift": False, "refine": False}
+    assert cached[2] == {"detect": True, "track": True, "background": True, "lift": False, "refine": False}
     np.testing.assert_array_equal(first.joints3d, again.joints3d)
 
 
