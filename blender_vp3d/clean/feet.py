@@ -24,6 +24,7 @@ _HASTE_TURNING = 6.0  # rad/s, the same of its turning
 _STEEPEST = 1.5  # slope of the smooth step by which a foot comes and goes
 _ROOT_TIME = 0.15  # s, over which the root follows the feet
 _ROOT_TRUST = 0.05  # weight of staying, against that of a standing foot
+_BELIEVED = (0.02, 0.05)  # m farther than usual that a foot is from its place: the root follows all, and none, of it
 _SOFT = 0.004  # of a leg's length, short of straight: there the root comes down, and the leg reaches no farther
 
 
@@ -123,10 +124,12 @@ def lock(
 
 
 def _lock(legs: list[Leg], contacts: np.ndarray, dt: float, settings: Settings) -> tuple[np.ndarray, list[Turns]]:
-    held = [_planted(leg, down, dt, settings) for leg, down in zip(legs, contacts.T, strict=True)]
-    root = _root(legs, [way for way, *_ in held], [weight for *_, weight in held], dt, settings)
+    places = [_places(leg, down, settings) for leg, down in zip(legs, contacts.T, strict=True)]
+    beliefs = _believed(legs, places, contacts)
+    held = [_planted(*one, dt, settings) for one in zip(legs, places, beliefs, contacts.T, strict=True)]
+    root = _root(legs, [way * belief for way, *_, belief in held], [w * belief for *_, w, belief in held], dt, settings)
     turns = []
-    for leg, (way, foot, toe, weight) in zip(legs, held, strict=True):
+    for leg, (way, foot, toe, weight, _) in zip(legs, held, strict=True):
         goal, foot, toe = _over_floor(leg, leg.ankle + way + (1 - weight) * root, foot, toe, dt, settings)
         bent = bend_to(leg.hip + root, leg.knee + root, leg.ankle + root, goal, leg.hinge, _SOFT)
         turns.append(Turns(*bent, foot, toe))
@@ -170,15 +173,37 @@ def _surface(height: float, settings: Settings) -> float:
     return settings.floor if on_floor else height
 
 
-def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple[np.ndarray, ...]:
-    """To stand still while `down`: what a foot is moved by (T, 3), what it and its toes turn by (T, 4), how held it is
-    (T, 1)."""
-    place, level = leg.ankle.copy(), leg.foot.copy()
-    # a foot that points straight down is taken to face where its leg bends to
-    ahead = rot.rotate(leg.foot, _SOLE_AHEAD) + 1e-3 * np.cross(leg.hinge, _UP)
+def _places(leg: Leg, down: np.ndarray, settings: Settings) -> np.ndarray:
+    """Where the ankle is held (T, 3) m while `down`, and where it is else."""
+    place = leg.ankle.copy()
     for start, end in runs(down):
         place[start:end] = np.median(leg.ankle[start:end], axis=0)
         place[start:end, 2] = _surface(place[start, 2] - leg.height, settings) + leg.height
+    return place
+
+
+def _believed(legs: Sequence[Leg], places: Sequence[np.ndarray], contacts: np.ndarray) -> list[np.ndarray]:
+    """How much each foot is believed to stand, (T, 1) a leg: contacts through which a foot goes farther from its place
+    than through others may be wrong, and the root shall not follow these."""
+    far = [np.linalg.norm(place - leg.ankle, axis=-1) for leg, place in zip(legs, places, strict=True)]
+    known = [(side, slice(*run)) for side, down in enumerate(contacts.T) for run in runs(down)]
+    farthest = [float(far[side][run].max()) for side, run in known]
+    usual = sorted(farthest)[(len(farthest) - 1) // 2] if farthest else 0.0
+    beliefs = [np.ones((len(down), 1)) for down in contacts.T]
+    for (side, run), way in zip(known, farthest, strict=True):
+        beliefs[side][run] = np.interp(way - 2 * usual, _BELIEVED, (1, 0))
+    return beliefs
+
+
+def _planted(
+    leg: Leg, place: np.ndarray, belief: np.ndarray, down: np.ndarray, dt: float, settings: Settings
+) -> tuple[np.ndarray, ...]:
+    """To be at `place` (T, 3) while `down`: what a foot is moved by (T, 3), what it and its toes turn by (T, 4), how
+    held it is (T, 1), and how much it is believed that it stands (T, 1), blends included."""
+    level = leg.foot.copy()
+    # a foot that points straight down is taken to face where its leg bends to
+    ahead = rot.rotate(leg.foot, _SOLE_AHEAD) + 1e-3 * np.cross(leg.hinge, _UP)
+    for start, end in runs(down):
         level[start:end] = _level(ahead[start:end].mean(0))
     way = settings.strength * _limited(place - leg.ankle, settings.reach_limit)
     turned = [settings.strength * _limited(_vector(rot.multiply(level, rot.conjugate(now))), settings.turn_limit)
@@ -187,8 +212,8 @@ def _planted(leg: Leg, down: np.ndarray, dt: float, settings: Settings) -> tuple
     length = np.full(len(down), float(settings.blend))
     for offset, haste in zip((way, *turned), (_HASTE, _HASTE_TURNING, _HASTE_TURNING), strict=True):
         length = np.maximum(length, _STEEPEST * np.linalg.norm(offset, axis=-1) / (haste * dt))
-    way, foot, toe, weight = (_fade(v, down, length) for v in (way, *turned, np.ones((len(down), 1))))
-    return way, _quaternion(foot), _quaternion(toe), weight
+    way, foot, toe, weight, believed = (_fade(v, down, length) for v in (way, *turned, np.ones_like(belief), belief))
+    return way, _quaternion(foot), _quaternion(toe), weight, believed / np.maximum(weight, 1e-9)
 
 
 def _fade(offset: np.ndarray, down: np.ndarray, length: np.ndarray) -> np.ndarray:
