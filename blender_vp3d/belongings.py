@@ -52,9 +52,14 @@ def add(
     return made
 
 
+def is_ours(candidate: bpy.types.Object) -> bool:
+    """Whether a take made this object."""
+    return _TAKE in candidate
+
+
 def cameras(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     """The cameras that takes made, the scene's own camera first."""
-    ours = [candidate for candidate in scene.objects if candidate.type == "CAMERA" and _TAKE in candidate]
+    ours = [candidate for candidate in scene.objects if candidate.type == "CAMERA" and is_ours(candidate)]
     return sorted(ours, key=lambda camera: camera != scene.camera)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .. import animation, belongings
-from ..animation import Channel
+from .. import belongings
 from ..common.armature import continuous, matrix_to_quaternion
 from ..common.take import Take
 from . import lens as lenses
 from . import observed
+from .keys import animate
 from .plate import load_plate, show_plate
 
 _NAME = "VP3D Camera"
@@ -44,9 +44,9 @@ def apply_camera(
     data.clip_start, data.clip_end = 0.05, 1000
     camera.rotation_mode, camera.scale = "QUATERNION", (1, 1, 1)
     frames = frame_start + take.frames
-    _put(camera, _NAME, "Object Transforms", frames, {"location": location, "rotation_quaternion": rotation})
+    animate(camera, _NAME, "Object Transforms", frames, {"location": location, "rotation_quaternion": rotation})
     zoom = {"lens": lens.focal, "shift_x": lens.shift[:, 0], "shift_y": lens.shift[:, 1]}
-    _put(data, f"{_NAME} Lens", "Lens", frames, zoom)
+    animate(data, f"{_NAME} Lens", "Lens", frames, zoom)
     observed.keep_plate(camera, take)
     observed.key_residual(camera, frames, np.moveaxis(take.residual_px[people], 0, 1))
 
@@ -59,15 +59,3 @@ def apply_camera(
     if clip:
         warnings += show_plate(data, clip, take)
     return camera, warnings
-
-
-def _put(datablock: bpy.types.ID, name: str, group: str, frames: np.ndarray, values: dict[str, np.ndarray]) -> None:
-    """Give properties their values, (C,) or (C, N) each: keys for one that changes, none for one that does not."""
-    for path, value in values.items():
-        setattr(datablock, path, value[0])
-        if np.ptp(value, axis=0).max() > 0:
-            columns = value.reshape(len(frames), -1).T
-            keys = [Channel(path, i, group, column) for i, column in enumerate(columns)]
-            animation.write(datablock, name, frames, np.zeros(len(frames), bool), keys)
-        else:
-            animation.clear(datablock, {path})

@@ -1,14 +1,20 @@
 """What the buttons of the panel Camera do."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import bpy
 import numpy as np
-from bpy.props import EnumProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper
 
-from .. import belongings
+from .. import belongings, data_home
+from ..backend.environment import SENTENCES, State
 from ..common.skeletons import COCO_17
 from ..skeleton import confidence
 from ..skeleton.person import colour_sides
-from . import observed, residual
+from . import handoff, observed, residual
+from .over import write_over
 
 _APART = 0.5  # s, nearer peaks are one
 
@@ -107,5 +113,161 @@ class VP3D_OT_colour_bones(_WithCamera, bpy.types.Operator):
         return {"FINISHED"}
 
 
-classes = (VP3D_OT_worst_frame, VP3D_OT_colour_bones)
+class VP3D_OT_use_camera(_WithCamera, bpy.types.Operator):
+    """Make the take's camera the scene's camera"""
+
+    bl_idname = "vp3d.use_camera"
+    bl_label = "Use as Scene Camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only where it is not yet."""
+        if not super().poll(context):
+            return False
+        if context.scene.camera == camera_at_hand(context):
+            cls.poll_message_set("It is the scene's camera already.")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set it."""
+        context.scene.camera = camera_at_hand(context)
+        return {"FINISHED"}
+
+
+class VP3D_OT_write_over_camera(_WithCamera, bpy.types.Operator):
+    """Give a camera of your own the movement, the lens and the plate of the take's camera, in place of what it has"""
+
+    bl_idname = "vp3d.write_over_camera"
+    bl_label = "Write Over"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a camera to write over."""
+        if not super().poll(context):
+            return False
+        if context.scene.vp3d_camera.target is None:
+            cls.poll_message_set("Choose the camera to write over.")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Key it and make it the scene's camera."""
+        source, target = camera_at_hand(context), context.scene.vp3d_camera.target
+        if target.name not in context.scene.objects:
+            self.report({"ERROR"}, f"{target.name} is not in this scene: choose another camera.")
+            return {"CANCELLED"}
+        for note in write_over(context, source, target):
+            self.report({"WARNING"}, note)
+        self.report({"INFO"}, f"{target.name} sees what {source.name} sees, and is the scene's camera.")
+        return {"FINISHED"}
+
+
+class _Export(_WithCamera, ExportHelper):
+    check_extension = True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Open the file browser, beside the scene's file."""
+        folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+        name = camera_at_hand(context).users_collection[0].name
+        self.filepath = str(folder / f"{name}{self.filename_ext}")
+        return super().invoke(context, event)
+
+    def _hand_off(self, context: bpy.types.Context, write: Callable[..., None]) -> set[str]:
+        camera, path = camera_at_hand(context), Path(bpy.path.abspath(self.filepath))
+        try:
+            write(context, [camera, *belongings.people_of(context.scene, camera)], path)
+        except handoff.HandoffError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Wrote {path.name}.")
+        return {"FINISHED"}
+
+
+class VP3D_OT_export_usd(_Export, bpy.types.Operator):
+    """Write camera and skeletons as USD, over the scene's frame range; metres, Z up"""
+
+    bl_idname = "vp3d.export_usd"
+    bl_label = "Export USD"
+
+    filename_ext = ".usdc"
+    filter_glob: StringProperty(default="*.usd;*.usda;*.usdc", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file."""
+        return self._hand_off(context, handoff.usd)
+
+
+class VP3D_OT_export_alembic(_Export, bpy.types.Operator):
+    """Write the camera and a solid for each bone as Alembic, over the scene's frame range; metres, Y up"""
+
+    bl_idname = "vp3d.export_alembic"
+    bl_label = "Export Alembic"
+
+    filename_ext = ".abc"
+    filter_glob: StringProperty(default="*.abc", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file."""
+        return self._hand_off(context, handoff.alembic)
+
+
+class VP3D_OT_export_nuke(_Export, bpy.types.Operator):
+    """Write the camera of the take at hand for Nuke: metres, Y up, rotation order ZXY, sensor back in millimetres"""
+
+    bl_idname = "vp3d.export_nuke"
+    bl_label = "Export for Nuke"
+
+    filename_ext = ".nk"
+    filter_glob: StringProperty(default="*.nk;*.chan", options={"HIDDEN"})
+    kind: EnumProperty(
+        name="Format",
+        description="What to write",
+        items=(
+            ("nk", "Nuke Script (.nk)", "A camera node with sensor back and lens shift"),
+            ("chan", "Channels (.chan)", "A table that other programs read, too; without lens shift"),
+        ),
+    )
+    first_frame: IntProperty(name="First Frame", description="Number of the video's first frame in the file", default=1)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a take, and with a server that writes it."""
+        if not super().poll(context):
+            return False
+        if not context.window_manager.vp3d.take:
+            cls.poll_message_set("Capture a video or import a take first.")
+            return False
+        if (state := data_home.server_environment().state) is not State.READY:
+            cls.poll_message_set(f"{SENTENCES[state]} See the Setup panel.")
+            return False
+        return True
+
+    def check(self, context: bpy.types.Context) -> bool:
+        """Let the file's name follow the format."""
+        path = str(Path(self.filepath).with_suffix(f".{self.kind}"))
+        changed, self.filepath = path != self.filepath, path
+        return changed
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Let the server write the file."""
+        take, environment = Path(context.window_manager.vp3d.take), data_home.server_environment()
+
+        def write(_context: bpy.types.Context, _objects: list[bpy.types.Object], path: Path) -> None:
+            handoff.by_server(environment, take, self.kind, path, self.first_frame)
+
+        return self._hand_off(context, write)
+
+
+classes = (
+    VP3D_OT_worst_frame,
+    VP3D_OT_colour_bones,
+    VP3D_OT_use_camera,
+    VP3D_OT_write_over_camera,
+    VP3D_OT_export_usd,
+    VP3D_OT_export_alembic,
+    VP3D_OT_export_nuke,
+)
 register, unregister = bpy.utils.register_classes_factory(classes)

@@ -101,6 +101,25 @@ class VP3D_PT_camera_residual(_Part, bpy.types.Panel):
             _row(table, COCO_17.joints[joint].replace("_", " ").capitalize(), _pixels(now[joint]), _pixels(clip))
 
 
+class VP3D_PT_camera_hand_off(_Part, bpy.types.Panel):
+    """The camera for others: cameras of the scene, other programs."""
+
+    bl_label = "Hand Off"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw what can be done with the camera."""
+        layout = self.layout
+        layout.operator("vp3d.use_camera", icon="OUTLINER_OB_CAMERA")
+        row = layout.row(align=True)
+        row.prop(context.scene.vp3d_camera, "target", text="")
+        row.operator("vp3d.write_over_camera")
+        layout.separator()
+        column = layout.column(align=True)
+        column.operator("vp3d.export_usd", text="USD…", icon="EXPORT")
+        column.operator("vp3d.export_alembic", text="Alembic…", icon="EXPORT")
+        column.operator("vp3d.export_nuke", text="Nuke…", icon="EXPORT")
+
+
 def _over_clip(person: bpy.types.Object) -> float:
     _, values = observed.residual_keys(person)
     return float(np.median(values)) if len(values) else np.nan
@@ -119,5 +138,5 @@ def _pixels(value: float) -> str:
     return f"{value:.1f} px" if np.isfinite(value) else "–"
 
 
-classes = (VP3D_PT_camera, VP3D_PT_camera_overlay, VP3D_PT_camera_residual)
+classes = (VP3D_PT_camera, VP3D_PT_camera_overlay, VP3D_PT_camera_residual, VP3D_PT_camera_hand_off)
 register, unregister = bpy.utils.register_classes_factory(classes)

@@ -1,8 +1,11 @@
-"""Settings of the overlay. They belong to the session: a file never opens with the overlay drawing."""
+"""Settings of the overlay, which belong to the session: a file never opens with the overlay drawing; and of what is
+done with the camera, which belong to the scene.
+"""
 
 import bpy
 from bpy.props import BoolProperty, FloatProperty, PointerProperty
 
+from .. import belongings
 from . import overlay
 
 
@@ -32,16 +35,32 @@ class VP3D_PG_overlay(bpy.types.PropertyGroup):
     )
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((VP3D_PG_overlay,))
+class VP3D_PG_camera(bpy.types.PropertyGroup):
+    """What is done with a take's camera."""
+
+    def _is_another(self, candidate: bpy.types.Object) -> bool:
+        return candidate.type == "CAMERA" and not belongings.is_ours(candidate)
+
+    target: PointerProperty(
+        name="Camera",
+        description="A camera of your own that is to move, and to see, as the take's camera does",
+        type=bpy.types.Object,
+        poll=_is_another,
+    )
+
+
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory((VP3D_PG_overlay, VP3D_PG_camera))
 
 
 def register() -> None:
     """Register the settings."""
     _register_classes()
     bpy.types.WindowManager.vp3d_overlay = PointerProperty(type=VP3D_PG_overlay)
+    bpy.types.Scene.vp3d_camera = PointerProperty(type=VP3D_PG_camera)
 
 
 def unregister() -> None:
     """Take the settings back."""
+    del bpy.types.Scene.vp3d_camera
     del bpy.types.WindowManager.vp3d_overlay
     _unregister_classes()
