@@ -10,6 +10,7 @@ STAGES = {
     "detect": "Finding joints",
     "track": "Following people",
     "background": "Looking at the background",
+    "camera": "Following the camera",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",

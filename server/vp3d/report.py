@@ -20,6 +20,7 @@ _STAGES = {
     "detect": "Find joints",
     "track": "Follow people",
     "background": "Look at the background",
+    "camera": "Follow the camera",
     "lift": "Lift to 3D",
     "refine": "Solve camera and world",
 }

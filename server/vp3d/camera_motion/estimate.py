@@ -9,6 +9,7 @@ import numpy as np
 
 from vp3d import media
 from vp3d.camera_motion import features
+from vp3d.camera_motion.features import Followed
 from vp3d.camera_motion.paths import Shot, Track, travelling, turning
 from vp3d.camera_motion.types import CameraMotion, still
 from vp3d.cameras import undistort_points
@@ -74,34 +75,54 @@ class _Solved:
     sure: bool = True
 
 
-def estimate(
-    clip: Clip, K: np.ndarray, distortion: np.ndarray, focal_sigma: float, progress: Progress = silent
-) -> CameraMotion:
-    """How the camera moved in a clip, from the background outside the people.
+def watch(clip: Clip, progress: Progress = silent) -> Followed:
+    """Follow the background outside the people through a clip, if it moves at all.
 
-    A few frames are looked at first; where the background lies still in all of them, the camera stands still. Else all
-    are read, features followed, shots told apart, and for each the simplest motion chosen that explains them. A camera
-    stands still unless its motion is proven.
+    A few frames are looked at first; where the background lies still in all of them, that is all there is to see.
 
     Args:
         clip: frames and people.
-        K: (3, 3) px, the lens as far as it is known.
-        distortion: (5,) of the lens.
-        focal_sigma: relative sigma of the focal length in K, 0 where it is known.
         progress: called as "camera"; may raise `Cancelled`.
     """
     covered = features.boxes(clip.joints, features.scale(clip.size))
     looks, moved = _look(clip, covered, progress)
-    if moved <= _STILL:
-        progress(STAGE, len(clip.frames), len(clip.frames))
+    if moved > _STILL:
+        return features.follow_all(_pictures(clip, covered, progress))
+    progress(STAGE, len(clip.frames), len(clip.frames))
+    return Followed.nothing(looks, moved)
+
+
+def estimate(
+    clip: Clip,
+    followed: Followed,
+    K: np.ndarray,
+    distortion: np.ndarray,
+    focal_sigma: float,
+    progress: Progress = silent,
+) -> CameraMotion:
+    """How the camera moved: for each shot the simplest motion that explains the background.
+
+    A camera stands still unless its motion is proven.
+
+    Args:
+        clip: frames and people.
+        followed: what `watch` saw of its background.
+        K: (3, 3) px, the lens as far as it is known.
+        distortion: (5,) of the lens.
+        focal_sigma: relative sigma of the focal length in K, 0 where it is known.
+        progress: called as "camera" before each shot; may raise `Cancelled`.
+    """
+    factor = features.scale(clip.size)
+    if not len(followed.row):
         note = "The camera stands still: the background does not move."
-        return still(clip.frames, moved / features.scale(clip.size), {"frames": looks}, note)
-    followed = features.follow_all(_pictures(clip, covered, progress))
+        return still(clip.frames, followed.moved / factor, {"frames": followed.looks}, note)
     bounds = [0, *followed.cuts, len(clip.frames)]
-    solved = [
-        _solve(_shot(followed, start, end, clip.size, K, distortion, focal_sigma)) for start, end in pairwise(bounds)
-    ]
-    return _together(clip, bounds, solved, K)
+    solved = []
+    for start, end in pairwise(bounds):
+        progress(STAGE, start, len(clip.frames))
+        solved.append(_solve(_shot(followed, start, end, clip.size, K, distortion, focal_sigma)))
+    progress(STAGE, len(clip.frames), len(clip.frames))
+    return _together(clip, bounds, solved, K, focal_sigma)
 
 
 def _read(clip: Clip, every: int) -> Iterator[media.Frame]:
@@ -150,7 +171,7 @@ def _pictures(clip: Clip, covered: np.ndarray, progress: Progress) -> Iterator[t
 
 
 def _shot(
-    followed: features.Followed,
+    followed: Followed,
     start: int,
     end: int,
     size: tuple[int, int],
@@ -229,11 +250,10 @@ def _largest_turn(track: Track) -> float:
     return float(np.arccos(np.clip(cosine, -1, 1)).max())
 
 
-def _together(clip: Clip, bounds: list[int], solved: list[_Solved], K: np.ndarray) -> CameraMotion:
+def _together(clip: Clip, bounds: list[int], solved: list[_Solved], K: np.ndarray, focal_sigma: float) -> CameraMotion:
     T, factor = len(clip.frames), features.scale(clip.size)
     rotation, position, zoom = np.tile(np.eye(3), (T, 1, 1)), np.zeros((T, 3)), np.ones(T)
     focal, sigma = None, None
-    given = K[0, 0]
     for (start, end), shot in zip(pairwise(bounds), solved, strict=True):
         if shot.track is None:
             continue
@@ -241,7 +261,7 @@ def _together(clip: Clip, bounds: list[int], solved: list[_Solved], K: np.ndarra
         rotation[rows] = cameras.rotation
         if shot.kind == "free":
             position[rows] = cameras.place
-        if shot.track.focal_sigma > 0:
+        if 0 < shot.track.focal_sigma < _TOLD * focal_sigma:
             if focal is None:
                 focal, sigma = cameras.focal / factor, shot.track.focal_sigma
             zoom[rows] = cameras.focal / factor / focal
@@ -266,11 +286,12 @@ def _together(clip: Clip, bounds: list[int], solved: list[_Solved], K: np.ndarra
             "key_frames": sum(track.keys for track in tracks),
             "features": sum(track.points for track in tracks),
         },
-        note=_note(kind, solved, zoom, given, focal),
+        note=_note(kind, solved, zoom),
+        sure=all(shot.sure for shot in solved),
     )
 
 
-def _note(kind: str, solved: list[_Solved], zoom: np.ndarray, given: float, focal: float | None) -> str:
+def _note(kind: str, solved: list[_Solved], zoom: np.ndarray) -> str:
     did = {"static": "stands still", "tripod": "turns on the spot", "free": "moves freely"}[kind]
     text = f"The camera {did}"
     if np.ptp(zoom) > _ZOOMED and len(solved) == 1:

@@ -4,7 +4,7 @@ Bouguet, "Pyramidal Implementation of the Lucas Kanade Feature Tracker" (2000); 
 (2010).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -44,12 +44,35 @@ class Followed:
         feature: (M,) number of the feature.
         place: (M, 2) px of the small copy, (0, 0) the centre of the top-left pixel.
         cuts: rows that begin a new shot.
+        looks: number of frames looked at.
+        moved: px, the largest median movement among the frames looked at first, where nothing was followed.
     """
 
     row: np.ndarray
     feature: np.ndarray
     place: np.ndarray
     cuts: tuple[int, ...]
+    looks: int
+    moved: float = 0.0
+
+    @classmethod
+    def nothing(cls, looks: int, moved: float) -> "Followed":
+        """Of a background that lies still."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 2), np.float32), (), looks, moved)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays, for a cache."""
+        return {**vars(self), "cuts": np.array(self.cuts, int)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Followed":
+        """What `arrays` gave."""
+        single = {
+            "cuts": tuple(arrays["cuts"].tolist()),
+            "looks": int(arrays["looks"]),
+            "moved": float(arrays["moved"]),
+        }
+        return cls(**{**arrays, **single})
 
 
 def scale(size: tuple[int, int]) -> float:
@@ -159,8 +182,9 @@ def follow_all(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> Followed:
     return Followed(
         np.concatenate([np.zeros(0, np.int32), *rows]),
         np.concatenate([np.zeros(0, np.int32), *names]),
-        np.concatenate([np.zeros((0, 2), np.float32), *where]).astype(float),
+        np.concatenate([np.zeros((0, 2), np.float32), *where]),
         tuple(cuts),
+        len(rows),
     )
 
 
@@ -186,10 +210,3 @@ def _same_place(one: np.ndarray, mask_one: np.ndarray, other: np.ndarray, mask_o
     end = np.float32([points_other[pair.trainIdx].pt for pair in pairs])
     homography, inliers = cv2.findHomography(start, end, cv2.USAC_MAGSAC, 3.0)
     return homography if homography is not None and inliers.sum() >= _MATCHES else None
-
-
-def tracks(followed: Followed, shortest: int) -> Iterator[np.ndarray]:
-    """Positions in `followed` of every feature that was seen at least `shortest` times, in the order of time."""
-    order = np.argsort(followed.feature, kind="stable")
-    ends = np.flatnonzero(np.diff(followed.feature[order])) + 1
-    yield from (track for track in np.split(order, ends) if len(track) >= shortest)

@@ -14,6 +14,7 @@ errors = Console(stderr=True, highlight=False, markup=False)
 STAGES = {
     "detect": "Finding joints",
     "background": "Looking at the background",
+    "camera": "Following the camera",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",
