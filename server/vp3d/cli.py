@@ -74,6 +74,10 @@ def capture(
     camera: Annotated[
         str | None, typer.Option(help="The camera in it that took the clip. [default: that of the clip's name]")
     ] = None,
+    height: Annotated[
+        float | None, typer.Option(help="Height of the first person in metres, which scales all.")
+    ] = None,
+    foot_lock: Annotated[float, typer.Option(help="How firmly planted feet are held, 0 to 1.")] = 1.0,
 ) -> None:
     """Turn a video into a take. Stopped with Ctrl-C, the next run goes on from the last finished stage."""
     from vp3d import pipeline
@@ -94,6 +98,8 @@ def capture(
         fov_deg=fov,
         calibration=None if calibration is None else str(calibration),
         camera=camera,
+        height_m=height,
+        foot_lock=foot_lock,
     )
     output = output or Path(f"{video.stem}.vp3d")
     check_output(output, video)

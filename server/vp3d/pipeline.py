@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vp3d import __version__, cache, detect, lift, media, models, refine, track
+from vp3d import __version__, cache, camera_motion, detect, lift, media, models, refine, track
 from vp3d.calibration import CalibratedCamera, pick, read_calibration
-from vp3d.camera_motion import still
+from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
@@ -51,6 +51,8 @@ class Options:
         fov_deg: horizontal field of view in degrees.
         calibration: path of a calibration file, as `calibration.read_calibration` takes it.
         camera: which of its cameras took the clip; None for the only one, or that of the clip's name.
+        height_m: stature of the first person chosen, which scales the world; None where it is not known.
+        foot_lock: 0 to 1, how firmly planted feet are held in place.
     """
 
     people: str = "main"
@@ -68,10 +70,13 @@ class Options:
     fov_deg: float | None = None
     calibration: str | None = None
     camera: str | None = None
+    height_m: float | None = None
+    foot_lock: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raise UserError for people who are nobody and a range that holds no frame."""
+        """Raise UserError for people who are nobody, heights nobody has and a range that holds no frame."""
         track.asked(self.people)
+        refine.Wishes(self.height_m, foot_lock=self.foot_lock)
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
@@ -173,17 +178,20 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             f"No person was found in {video.name}.",
             "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body.",
         )
-    chosen = track.choose(everyone, options.people)
+    seen = {**source, **detector_about["key"]}
+    edges = _background(video, everyone, seen, stages, progress)
+    clip = camera_motion.Clip(video, frames, everyone.joints, size, float(info.fps))
+    motion, lens = _camera(clip, lens, edges, seen, stages, progress)
+    everyone = everyone.split(motion.shots)
+    chosen = _choose(everyone, options.people, motion)
     _refuse_glimpses(everyone.people(chosen), video)
-
-    edges = _background(video, everyone, {**source, **detector_about["key"]}, stages, progress)
-    lens = background.sharpened(lens, edges, still(frames, 0.0, {}, ""))
 
     # Everybody is lifted and solved, also those nobody asked for: each tells where the floor is and which way is up.
     lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
-    inputs = {**source, **detector_about["key"], **lens_key, "lifter": lifter.digest}
-    poses = _lift(lifter, everyone, lens, size, fps, inputs, stages, progress)
-    solution = _refine(everyone, poses, lens, size, float(info.fps), edges, inputs, stages, progress)
+    inputs = {**seen, **lens_key, "motion": motion.digest(), "lifter": lifter.digest}
+    poses = _lift(lifter, everyone, lens, motion, size, fps, inputs, stages, progress)
+    wishes = refine.Wishes(options.height_m, int(chosen[0]), options.foot_lock)
+    solution = _refine(everyone, poses, lens, motion, size, float(info.fps), edges, wishes, inputs, stages, progress)
 
     tracks, joints = everyone.people(chosen), solution.joints[chosen]
     if not np.isfinite(joints).any():
@@ -233,9 +241,10 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "detector": detector_about["report"],
             "lifter": _about_lifter(lifter),
             "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
+            "motion": motion.about(),
             "solve": solved,
             "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
-            "warnings": _warnings(info, tracks, about_people, lifter, solved),
+            "warnings": _warnings(info, tracks, about_people, lifter, solved, motion),
         },
     )
 
@@ -380,10 +389,69 @@ def _background(video: Path, tracks: Tracks, inputs: dict, stages: _Stages, prog
     )
 
 
+def _camera(
+    clip: camera_motion.Clip,
+    lens: refine.Lens,
+    edges: background.Edges,
+    inputs: dict,
+    stages: _Stages,
+    progress: Progress,
+) -> tuple[CameraMotion, refine.Lens]:
+    """How the camera moved, and the lens as its turning or, where that tells nothing, the straight edges tell it."""
+    code = ("detect", "media", "track", "common", "camera_motion")
+    entry = cache.entry("camera", code, **inputs)
+    stored = stages.run("camera", len(clip.frames), entry, lambda: camera_motion.watch(clip, progress).arrays())
+    followed = camera_motion.Followed.from_arrays(stored)
+
+    def moved(lens: refine.Lens) -> CameraMotion:
+        lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
+        entry = cache.entry("camera", (*code, "cameras.py"), **inputs, **lens_key)
+        return CameraMotion.from_arrays(
+            stages.run(
+                "camera",
+                0,
+                entry,
+                lambda: camera_motion.estimate(
+                    clip, followed, lens.K, lens.distortion, lens.focal_sigma, progress
+                ).arrays(),
+            )
+        )
+
+    if not len(followed.row):
+        still = camera_motion.estimate(clip, followed, lens.K, lens.distortion, lens.focal_sigma)
+        return still, background.sharpened(lens, edges, still)
+    motion = moved(lens)
+    if motion.focal_px is None:
+        first = motion.shots[0]
+        sharper = background.sharpened(lens, edges.between(*first), motion.shot(0))
+        if sharper is not lens and motion.moves:
+            motion = moved(sharper)
+        lens = sharper
+    if motion.focal_px is not None:
+        K = lens.K.copy()
+        K[[0, 1], [0, 1]] *= motion.focal_px / lens.K[0, 0]
+        note = (
+            f"Focal length {K[0, 0]:.0f} px ± {motion.focal_sigma:.1%} from how the background moves with the camera."
+        )
+        lens = dataclasses.replace(lens, K=K, source="background", note=note, focal_sigma=motion.focal_sigma)
+    return motion, lens
+
+
+def _choose(everyone: Tracks, who: str, motion: CameraMotion) -> list[int]:
+    """Positions of the people asked for; after a cut nobody is known again, so the main person is one of each shot."""
+    chosen = track.choose(everyone, who)
+    if who != "main" or len(motion.shots) == 1:
+        return chosen
+    present = np.isfinite(everyone.joints).any((-1, -2))
+    mains = [np.flatnonzero(present[:, start:end].any(-1)) for start, end in motion.shots]
+    return [int(people[0]) for people in mains if len(people)]
+
+
 def _lift(
     lifter: lift.Lifter,
     tracks: Tracks,
     lens: refine.Lens,
+    motion: CameraMotion,
     size: tuple[int, int],
     fps: float,
     inputs: dict,
@@ -392,7 +460,8 @@ def _lift(
 ) -> np.ndarray:
     def compute() -> cache.Arrays:
         poses = []
-        for index, (joints, confidence) in enumerate(zip(tracks.joints, tracks.confidence, strict=True)):
+        unzoomed = motion.unzoom(tracks.joints, lens.K[:2, 2])
+        for index, (joints, confidence) in enumerate(zip(unzoomed, tracks.confidence, strict=True)):
             progress("lift", index, len(tracks.joints))
             straight = undistort_points(joints, lens.K, lens.distortion)
             poses.append(lifter.lift(straight, confidence, lens.K, size, fps))
@@ -407,15 +476,17 @@ def _refine(
     tracks: Tracks,
     poses: np.ndarray,
     lens: refine.Lens,
+    motion: CameraMotion,
     size: tuple[int, int],
     fps: float,
     edges: background.Edges,
+    wishes: refine.Wishes,
     inputs: dict,
     stages: _Stages,
     progress: Progress,
 ) -> refine.Solution:
     def compute() -> cache.Arrays:
-        solved = refine.solve(tracks, poses, lens, size, fps, progress, edges=edges)
+        solved = refine.solve(tracks, poses, lens, size, fps, progress, motion, edges)
         camera = {f"camera_{field.name}": getattr(solved.camera, field.name) for field in dataclasses.fields(Camera)}
         return {
             **camera,
@@ -425,8 +496,8 @@ def _refine(
             "report": np.array(json.dumps(solved.report)),
         }
 
-    code = ("detect", "media", "track", "lift", "refine", "common", "cameras.py")
-    stored = stages.run("refine", len(tracks.frames), cache.entry("refine", code, **inputs), compute)
+    code = ("detect", "media", "track", "lift", "refine", "camera_motion", "common", "cameras.py")
+    stored = stages.run("refine", len(tracks.frames), cache.entry("refine", code, **inputs, **asdict(wishes)), compute)
     return refine.Solution(
         camera=Camera(**{field.name: stored[f"camera_{field.name}"] for field in dataclasses.fields(Camera)}),
         joints=stored["joints"],
@@ -443,9 +514,16 @@ def _mean_confidence(tracks: Tracks, index: int) -> float:
 
 
 def _warnings(
-    info: media.VideoInfo, tracks: Tracks, people: list[dict], lifter: lift.Lifter, solved: dict
+    info: media.VideoInfo,
+    tracks: Tracks,
+    people: list[dict],
+    lifter: lift.Lifter,
+    solved: dict,
+    motion: CameraMotion,
 ) -> list[str]:
     warnings = [*solved["warnings"], *(note for person in solved["people"] for note in person["warnings"])]
+    if len(motion.shots) > 1 or not motion.sure:
+        warnings.append(motion.note)
     if info.variable_rate:
         warnings.append("The video has a variable frame rate: frames are matched by time to the numbers Blender shows.")
     if not lifter.commercial:

@@ -46,6 +46,7 @@ def observed(part: str) -> list[int]:
 
 
 ANKLES = np.array([H36M_17.index("left_ankle"), H36M_17.index("right_ankle")])
+KNEES = np.array([H36M_17.index("left_knee"), H36M_17.index("right_knee")])
 HIPS = np.array([H36M_17.index("left_hip"), H36M_17.index("right_hip")])
 ANKLE_HEIGHT = 0.085
 """m, ankle joint above the sole."""

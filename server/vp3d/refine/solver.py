@@ -17,6 +17,7 @@ from vp3d.progress import Progress, silent
 from vp3d.refine import skeleton
 from vp3d.refine.background import Background, Edges
 from vp3d.refine.bundle import EVERYBODY, OWN
+from vp3d.refine.foot_lock import lock
 from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
 from vp3d.refine.optimise import Optimiser, place
@@ -24,8 +25,32 @@ from vp3d.track import Tracks
 
 _LOW_CAMERA = 0.1
 """m, below which a camera's height says nothing about the size of people."""
+_KNOWN_STATURE_SIGMA = 1e-4
+_UP = np.array([0.0, 0.0, 1.0])
 _PLANTED_FRAMES = 10
 """Frames of resting feet from which a person's floor is trusted."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says about the solve.
+
+    Attributes:
+        height_m: stature of a person, which scales the world; None where it is not known.
+        height_of: index of that person.
+        foot_lock: 0 to 1, how firmly planted feet are held in place.
+    """
+
+    height_m: float | None = None
+    height_of: int = 0
+    foot_lock: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for what no person and no lock can be."""
+        if self.height_m is not None and not 0.4 <= self.height_m <= 2.8:
+            raise UserError(f"Nobody is {self.height_m:g} m tall.", "Give the person's height in metres, such as 1.82.")
+        if not 0 <= self.foot_lock <= 1:
+            raise UserError(f"A foot lock of {self.foot_lock:g} is not possible.", "Give a number from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,7 @@ def solve(
     progress: Progress = silent,
     motion: CameraMotion | None = None,
     edges: Edges | None = None,
+    wishes: Wishes = Wishes(),
 ) -> Solution:
     """Solve camera and world.
 
@@ -71,6 +97,7 @@ def solve(
         fps: frames per second of the video that `tracks.frames` counts.
         motion: what the camera did in the frames of `tracks`; None where it stands still. People are in one shot each.
         edges: of the background, which tell where the vertical is.
+        wishes: what the user says.
 
     Raises:
         UserError: nobody can be placed in front of the camera.
@@ -85,8 +112,8 @@ def solve(
     if motion is None:
         motion = still(tracks.frames, 0.0, {}, "")
     if len(motion.shots) == 1:
-        return _solve_shot(tracks, poses, lens, fps, motion, edges, progress)
-    return _solve_shots(tracks, poses, lens, fps, motion, edges, progress)
+        return _solve_shot(tracks, poses, lens, fps, motion, edges, wishes, progress)
+    return _solve_shots(tracks, poses, lens, fps, motion, edges, wishes, progress)
 
 
 def _solve_shot(
@@ -96,6 +123,7 @@ def _solve_shot(
     fps: float,
     motion: CameraMotion,
     edges: Edges | None,
+    wishes: Wishes,
     progress: Progress,
 ) -> Solution:
     steps = np.diff(tracks.frames)
@@ -117,9 +145,9 @@ def _solve_shot(
     optimiser = Optimiser(list(people.values()), lens, progress, background)
     optimiser.run()
     if motion.kind == "free" and len(people) > 1:
-        scale, _, unit = _sizes(optimiser)
+        scale, _, unit = _sizes(optimiser, list(people), wishes)
         optimiser.settle(unit / scale)
-    solution = _world(optimiser, list(people), tracks, lens, motion)
+    solution = _world(optimiser, list(people), tracks, lens, motion, wishes)
     if motion.moves:
         solution.report["lens"]["focal_sigma_relative"] = given.focal_sigma
     return solution
@@ -132,6 +160,7 @@ def _solve_shots(
     fps: float,
     motion: CameraMotion,
     edges: Edges | None,
+    wishes: Wishes,
     progress: Progress,
 ) -> Solution:
     """Every shot by itself, put into the arrays of one take; a shot without people gets an upright camera."""
@@ -152,7 +181,7 @@ def _solve_shots(
         part = Tracks(tracks.frames[rows], *(a[:, rows] for a in (tracks.joints, tracks.confidence, tracks.source)))
         try:
             seen = None if edges is None else edges.between(start, end)
-            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, seen, report)
+            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, seen, wishes, report)
         except UserError:
             camera = _moved(lens, LEVEL, np.array([0.0, 0.0, skeleton.ADULT_STATURE]), 1.0, shot)
             solved = Solution(camera, whole.joints[:, rows], whole.contacts[:, rows], whole.residual_px[:, rows], {})
@@ -175,29 +204,39 @@ def _solve_shots(
     return whole
 
 
-def _sizes(optimiser: Optimiser) -> tuple[np.ndarray, float, float]:
+def _statures(optimiser: Optimiser, indices: list[int], wishes: Wishes) -> tuple[np.ndarray, np.ndarray]:
+    """Everybody's log scale, body units to metres, as far as statures tell, and its 1 sigma."""
+    known = [wishes.height_m is not None and index == wishes.height_of for index in indices]
+    stature = np.where(known, wishes.height_m or skeleton.ADULT_STATURE, skeleton.ADULT_STATURE)
+    sigma = np.where(known, _KNOWN_STATURE_SIGMA, skeleton.STATURE_SIGMA)
+    return np.log(stature / np.array([person.stature for person in optimiser.people])), sigma
+
+
+def _sizes(optimiser: Optimiser, indices: list[int], wishes: Wishes) -> tuple[np.ndarray, float, float]:
     """Everybody's scale, body units to metres, the camera's height (m), and metres in the unit of its path.
 
     Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
-    units. The floor is the main person's; who disagrees by more than statures can, stands on another level and keeps
-    the prior. A camera that moves from its place goes equally far for all, which tells their sizes apart, too.
+    units. The floor is the main person's, or that of the one whose height is known; who disagrees by more than statures
+    can, stands on another level and keeps the prior. A camera that moves from its place goes equally far for all, which
+    tells their sizes apart, too.
     """
-    prior = np.log([skeleton.ADULT_STATURE / person.stature for person in optimiser.people])
+    prior, own_sigma = _statures(optimiser, indices, wishes)
     height = np.array([person.height for person in optimiser.people])
     variance = np.diag(optimiser.covariance)
     enough = np.flatnonzero(optimiser.planted >= _PLANTED_FRAMES)
-    anchor = int(enough[0]) if len(enough) else int(np.argmax(optimiser.planted))
+    anchor = int(enough[own_sigma[enough].argmin()]) if len(enough) else int(np.argmax(optimiser.planted))
     standing = optimiser.planted[anchor] > 0 and height[anchor] >= _LOW_CAMERA
     log_scale, camera_height = prior, float(np.exp(prior[anchor]) * height[anchor])
     if standing:
         seen = prior + np.log(np.maximum(height, _LOW_CAMERA))
         sigma = np.sqrt(variance[EVERYBODY :: optimiser.own]) / np.maximum(height, _LOW_CAMERA)
-        together = (optimiser.planted > 0) & (np.abs(seen - seen[anchor]) < 3 * np.hypot(skeleton.STATURE_SIGMA, sigma))
-        variance_seen = skeleton.STATURE_SIGMA**2 + sigma**2
+        apart = (seen - seen[anchor]) / np.hypot(skeleton.STATURE_SIGMA, sigma)
+        together = (optimiser.planted > 0) & (np.abs(apart) < 3)
+        variance_seen = own_sigma**2 + sigma**2
         # Whoever disagrees with the main person more may stand on another level.
-        weight = together / variance_seen / (1 + (seen - seen[anchor]) ** 2 / (2 * variance_seen)) ** 2
+        weight = together / variance_seen / (1 + apart**2 / 2) ** 2
         camera = np.average(seen, weights=weight)
-        own, floor = skeleton.STATURE_SIGMA**-2, together * sigma**-2
+        own, floor = own_sigma**-2, together * sigma**-2
         log_scale, camera_height = prior + floor * (camera - seen) / (own + floor), float(np.exp(camera))
     if optimiser.people[0].travel is None:
         return np.exp(log_scale), camera_height, 0.0
@@ -205,8 +244,8 @@ def _sizes(optimiser: Optimiser) -> tuple[np.ndarray, float, float]:
         np.log([person.travel for person in optimiser.people]),
         variance[EVERYBODY + OWN :: optimiser.own],
     )
-    unit = np.average(log_scale + travel, weights=1 / (skeleton.STATURE_SIGMA**2 + uncertain))
-    told = skeleton.STATURE_SIGMA**2 / (skeleton.STATURE_SIGMA**2 + uncertain)
+    unit = np.average(log_scale + travel, weights=1 / (own_sigma**2 + uncertain))
+    told = own_sigma**2 / (own_sigma**2 + uncertain)
     return np.exp(log_scale + told * (unit - travel - log_scale)), camera_height, float(np.exp(unit))
 
 
@@ -223,20 +262,25 @@ def _moved(lens: Lens, up: np.ndarray, position: np.ndarray, unit: float, motion
     return Camera(K, rotation, -np.einsum("tij,tj->ti", rotation, place), lens.distortion)
 
 
-def _world(optimiser: Optimiser, indices: list[int], tracks: Tracks, lens: Lens, motion: CameraMotion) -> Solution:
+def _world(
+    optimiser: Optimiser, indices: list[int], tracks: Tracks, lens: Lens, motion: CameraMotion, wishes: Wishes
+) -> Solution:
     P, T = tracks.joints.shape[:2]
-    scale, camera_height, unit = _sizes(optimiser)
+    scale, camera_height, unit = _sizes(optimiser, indices, wishes)
     R = world_rotation(optimiser.view.up)
-    first = optimiser.people[0].joints[0, 0] * scale[0] @ R
-    position = np.array([-first[0], -first[1], camera_height])
+    standing = [
+        lock(person.joints * size @ R, person.contact, person.linked, person.step, _UP, wishes.foot_lock)
+        for person, size in zip(optimiser.people, scale, strict=True)
+    ]
+    position = np.array([*-standing[0][0, 0, :2], camera_height])
     K = lens.K.copy()
     K[0, 0], K[1, 1] = optimiser.view.focal
     camera = _moved(dataclasses.replace(lens, K=K), optimiser.view.up, position, unit, motion)
 
     joints = np.full((P, T, skeleton.JOINTS, 3), np.nan)
     planted = np.zeros((P, T, 2))
-    for index, person, size in zip(indices, optimiser.people, scale, strict=True):
-        joints[index, person.frames] = person.joints * size @ R + position
+    for index, person, placed in zip(indices, optimiser.people, standing, strict=True):
+        joints[index, person.frames] = placed + position
         planted[index, person.frames] = person.contact
     residual = np.full((P, T, tracks.joints.shape[2]), np.nan)
     seen = camera.project(joints[:, :, skeleton.LIMBS]) - tracks.joints[:, :, skeleton.LIMBS_COCO]

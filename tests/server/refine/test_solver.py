@@ -12,7 +12,7 @@ from vp3d.cameras import Camera
 from vp3d.common.skeletons import H36M_FROM_COCO
 from vp3d.common.take import Source
 from vp3d.errors import Cancelled, UserError
-from vp3d.refine import Lens, solve
+from vp3d.refine import Lens, Wishes, solve
 from vp3d.refine.gravity import world_rotation
 from vp3d.track import Tracks
 
@@ -111,9 +111,39 @@ def test_feet_stand_on_the_floor(solved):
     ankles = solution.joints[0][:, [6, 3]]
     planted = solution.contacts[0] > 0
     assert np.abs(ankles[..., 2][planted] - 0.085).max() < 0.05
-    assert solution.report["people"][0]["contact_speed_m_s_median"] < 0.03
+    assert solution.report["people"][0]["contact_speed_m_s_median"] < 0.005
     lengths = np.linalg.norm(solution.joints[0, :, 2] - solution.joints[0, :, 3], axis=-1)
     assert lengths.std() < 0.005, "a shin keeps its length"
+
+
+def test_a_known_height_scales_the_world(walking, solved):
+    """Twice as tall: everything twice as large, pixels where they were."""
+    tracks, poses = shoot(walking[None], camera())
+    height = solved[0].report["people"][0]["stature_m"]
+    tall = solve(tracks, poses, KNOWN, SIZE, FPS, wishes=Wishes(height_m=1.3 * height, foot_lock=0.0))
+    loose = solve(tracks, poses, KNOWN, SIZE, FPS, wishes=Wishes(foot_lock=0.0))
+    assert tall.report["people"][0]["stature_m"] == pytest.approx(1.3 * height, rel=1e-3)
+    assert tall.report["camera"]["height_m"] == pytest.approx(1.3 * loose.report["camera"]["height_m"], rel=1e-3)
+    np.testing.assert_allclose(tall.joints, 1.3 * loose.joints, rtol=2e-3, atol=5e-3)
+    np.testing.assert_allclose(tall.residual_px, loose.residual_px, atol=1e-6)
+
+
+def test_a_known_height_of_one_tells_of_the_other(walking):
+    apart = np.array([1.4, 0.8, 0])
+    tracks, poses = shoot(np.stack([walking, walking[::-1] + apart]), camera())
+    plain = solve(tracks, poses, KNOWN, SIZE, FPS)
+    second = plain.report["people"][1]["stature_m"]
+    told = solve(tracks, poses, KNOWN, SIZE, FPS, wishes=Wishes(height_m=1.1 * second, height_of=1))
+    people = told.report["people"]
+    assert people[1]["stature_m"] == pytest.approx(1.1 * second, rel=1e-3)
+    assert 1.02 < people[0]["stature_m"] / plain.report["people"][0]["stature_m"] < 1.1
+
+
+@pytest.mark.parametrize("wishes", [{"height_m": 0.0}, {"height_m": 182.0}, {"foot_lock": 1.2}, {"foot_lock": -0.1}])
+def test_impossible_wishes_are_refused_in_words(wishes):
+    with pytest.raises(UserError) as caught:
+        Wishes(**wishes)
+    assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
 
 
 @pytest.mark.parametrize("wrong", [0.8, 1.25])
