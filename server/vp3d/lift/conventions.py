@@ -35,12 +35,15 @@ class Convention:
         windowed: the features of a frame depend on the window it is seen in.
         encode: (rays (..., W, J, 2), NaN where missing; confidence (..., W, J); index of the window's own frame) to
             features (..., W, F) and the rotation (..., 3, 3) from camera axes to the axes the poses come out in.
+        root_unit: features (..., F) of the own frame to (...) m, the unit in which a trajectory network tells where the
+            root is.
     """
 
     name: str
     features_per_frame: Callable[[int], int]
     windowed: bool
     encode: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
+    root_unit: Callable[[torch.Tensor], torch.Tensor]
 
 
 def look_at(direction: torch.Tensor) -> torch.Tensor:
@@ -81,6 +84,16 @@ def canonical(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[t
     return torch.cat([joints, log_size], -1).float(), rotation
 
 
+def inverse_size(features: torch.Tensor) -> torch.Tensor:
+    """One over the person's size in the image, from canonical features: distance is proportional to it."""
+    return torch.exp(_LOG_SIZE_SHIFT - features[..., -1])
+
+
+def one_metre(features: torch.Tensor) -> torch.Tensor:
+    """Ones."""
+    return torch.ones_like(features[..., 0])
+
+
 def width_normalised(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Coordinates as VideoPose3D's published weights expect them: the image as a Human3.6M camera would have seen it.
 
@@ -112,7 +125,13 @@ def _mean(values: torch.Tensor, weight: torch.Tensor, axes: tuple[int, ...]) -> 
 CONVENTIONS = {
     convention.name: convention
     for convention in (
-        Convention("canonical", lambda joints: 3 * joints + 1, True, canonical),
-        Convention("width-normalised", lambda joints: 2 * joints, False, width_normalised),
+        Convention("canonical", lambda joints: 3 * joints + 1, True, canonical, inverse_size),
+        Convention(
+            "width-normalised",
+            lambda joints: 2 * joints,
+            False,
+            width_normalised,
+            one_metre,
+        ),
     )
 }

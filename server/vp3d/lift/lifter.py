@@ -119,7 +119,7 @@ class Lifter:
             lifted = self._average_flipped(model, rays, weight)
         else:
             times = np.arange(0, count - 1 + fps / self.fps, fps / self.fps)
-            lifted = self._average_flipped(model, *_resample(rays, weight, times))
+            lifted = self._average_flipped(model, *resample_joints(rays, weight, times))
             # Akima's spline is local, so a bad pose disturbs only its neighbours.
             if len(times) > 1:
                 lifted = Akima1DInterpolator(times, lifted, axis=0)(np.arange(count))
@@ -156,6 +156,9 @@ class Lifter:
                 batch = features[frames[own[0] : own[-1] + len(window)]][None]
             with torch.inference_mode():
                 output = model(batch).view(len(own), -1, 3)
+                if model is self._trajectory:
+                    own_frames = batch[:, before] if self._convention.windowed else batch[0, before:][: len(own)]
+                    output = output * self._convention.root_unit(own_frames)[:, None, None]
             poses.append((output @ rotation).cpu().numpy())
         return np.concatenate(poses).astype(np.float64)
 
@@ -171,7 +174,7 @@ def to_rays(joints: np.ndarray, K: np.ndarray) -> np.ndarray:
     return (homogeneous @ np.linalg.inv(K).swapaxes(-1, -2))[..., :2]
 
 
-def _resample(rays: np.ndarray, weight: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def resample_joints(rays: np.ndarray, weight: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joints at other times (in frames): linear interpolation, or a triangular average where frames lie closer than
     times.
 

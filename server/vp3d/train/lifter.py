@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vp3d.calibration import read_calibration
 from vp3d.common.skeletons import COCO_17, H36M_17
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
@@ -22,8 +23,11 @@ from vp3d.lift.conventions import CONVENTIONS
 from vp3d.lift.model import Architecture, TemporalModel
 from vp3d.progress import Progress, silent
 from vp3d.train.dice import Dice
+from vp3d.train.filmed import Filmed, read_filmed
 from vp3d.train.recipes import RECIPES, Recipe
 from vp3d.train.recordings import Recording, minutes, read_recordings, split
+from vp3d.train.semi_supervised import Networks, SemiSupervision, UnlabelledWindows
+from vp3d.train.semi_supervised import losses as step_losses
 from vp3d.train.synthesis import Examples, Synthesis
 from vp3d.train.views import EXACT, PERFECT, NoiseModel, ViewModel
 
@@ -46,6 +50,10 @@ class LifterSettings:
         recipe: how it is optimised.
         views, noise, augmented: what it is shown.
         share: of the training takes that are used.
+        trajectory: whether a second network learns where the root is; unlabelled films need it.
+        unlabelled: takes, VideoPose3D key-points or folders of them, to learn from without 3D.
+        calibration: of the cameras of key-points.
+        semi: how unlabelled films take part.
         held_out: share of takes that only evaluation sees.
         held_out_performers: performers that only evaluation sees.
         save_seconds: time between saved states.
@@ -72,6 +80,10 @@ class LifterSettings:
     noise: NoiseModel = field(default_factory=NoiseModel)
     augmented: bool = True
     share: float = 1.0
+    trajectory: bool = False
+    unlabelled: tuple[Path, ...] = ()
+    calibration: Path | None = None
+    semi: SemiSupervision = field(default_factory=SemiSupervision)
     held_out: float = 0.12
     held_out_performers: tuple[str, ...] = ()
     save_seconds: float = 60.0
@@ -85,6 +97,8 @@ _MAY_CHANGE = (
     "motion",
     "output",
     "initial",
+    "unlabelled",
+    "calibration",
     "steps",
     "device",
     "save_seconds",
@@ -106,11 +120,18 @@ def train(settings: LifterSettings, progress: Progress = silent) -> dict[str, An
         Cancelled: from `progress`; the state is saved before.
     """
     recordings = read_recordings(settings.motion, progress)
-    return train_on(recordings, settings, progress)
+    cameras = read_calibration(settings.calibration) if settings.calibration else []
+    films = read_filmed(settings.unlabelled, cameras) if settings.unlabelled else []
+    return train_on(recordings, settings, progress, films)
 
 
-def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress: Progress = silent) -> dict[str, Any]:
-    """`train` with motion that is already read."""
+def train_on(
+    recordings: Sequence[Recording],
+    settings: LifterSettings,
+    progress: Progress = silent,
+    films: Sequence[Filmed] = (),
+) -> dict[str, Any]:
+    """`train` with motion and unlabelled films that are already read."""
     seen, held_out = split(recordings, settings.held_out, settings.seed, settings.held_out_performers, settings.share)
     architecture = Architecture(
         CONVENTIONS["canonical"].features_per_frame(len(COCO_17)),
@@ -119,24 +140,29 @@ def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress
         settings.channels,
         settings.causal,
     )
-    model = _model(architecture, settings)
+    networks = _networks(architecture, settings, trajectory=settings.trajectory or bool(films))
     described = _described(settings)
     fixed = {name: value for name, value in described.items() if name not in _MAY_CHANGE}
     state_file = settings.output.with_name(settings.output.name + ".training")
-    run = settings.recipe.run(model, state_file, fixed, settings.steps, settings.seed)
+    run = settings.recipe.run(networks, state_file, fixed, settings.steps, settings.seed)
     run.resume()
     synthesis = _synthesis(seen, architecture, settings, run.device)
+    window, now = architecture.receptive_field, architecture.padding[0]
+    unlabelled = UnlabelledWindows(films, window, now, settings.fps, run.device) if films else None
 
     def losses() -> dict[str, torch.Tensor]:
         # Dice of its own for every step: what a step sees does not depend on where a run was interrupted.
         dice = Dice(_mix(settings.seed, run.step), run.device)
         torch.manual_seed(_mix(settings.seed, run.step, 1))
-        model.train()
-        model.set_norm_momentum(0.1 * 0.01**run.done)
-        return _losses(model, synthesis.draw(settings.batch, settings.pairs, dice), settings.recipe)
+        networks.train()
+        networks.set_norm_momentum(0.1 * 0.01**run.done)
+        examples = synthesis.draw(settings.batch, settings.pairs, dice)
+        warm = unlabelled is not None and run.done >= settings.semi.warm_up
+        features = unlabelled.draw(settings.batch, dice) if warm else None
+        return step_losses(networks, examples, features, settings.recipe, settings.semi)
 
     def errors() -> dict[str, float]:
-        return _flat(evaluate(run.averaged(), held_out, settings, settings.evaluate_windows))
+        return _flat(evaluate(run.averaged().pose, held_out, settings, settings.evaluate_windows))
 
     run.loop(losses, errors, settings.evaluate_steps, progress, settings.save_seconds)
     averaged = run.averaged()
@@ -147,13 +173,15 @@ def train_on(recordings: Sequence[Recording], settings: LifterSettings, progress
             "training_minutes": round(minutes(seen), 2),
             "held_out_minutes": round(minutes(held_out), 2),
             "held_out_takes": sorted({recording.take for recording in held_out}),
+            "unlabelled_minutes": round(sum(len(film.rays) / film.fps for film in films) / 60, 2),
         },
-        "held_out_mm": evaluate(averaged, held_out, settings, 4 * settings.evaluate_windows),
+        "held_out_mm": evaluate(averaged.pose, held_out, settings, 4 * settings.evaluate_windows),
         "history": run.history,
     }
     save(
         Checkpoint(
-            pose={name: tensor.cpu() for name, tensor in averaged.state_dict().items()},
+            pose=_weights(averaged.pose),
+            trajectory=averaged.trajectory and _weights(averaged.trajectory),
             fps=settings.fps,
             causal=settings.causal,
             licence=settings.licence,
@@ -230,10 +258,11 @@ def _synthesis(
     )
 
 
-def _model(architecture: Architecture, settings: LifterSettings) -> TemporalModel:
-    """The network to train, on its device."""
+def _networks(architecture: Architecture, settings: LifterSettings, trajectory: bool) -> Networks:
+    """What is trained, on its device."""
     torch.manual_seed(settings.seed)
-    model = TemporalModel(architecture, strided=True, dropout=settings.recipe.dropout)
+    architectures = [architecture, *([replace(architecture, joints=1)] if trajectory else [])]
+    networks = [TemporalModel(each, strided=True, dropout=settings.recipe.dropout) for each in architectures]
     if settings.initial is not None:
         initial = load(settings.initial)
         if initial.architecture != architecture:
@@ -241,16 +270,13 @@ def _model(architecture: Architecture, settings: LifterSettings) -> TemporalMode
                 f"The weights {settings.initial.name} are of another architecture.",
                 "Give its widths and channels, and whether it is causal.",
             )
-        model.load_state_dict({name: tensor.float() for name, tensor in initial.pose.items()}, strict=False)
-    return model.to(choose_device(settings.device))
+        for network, weights in zip(networks, (initial.pose, initial.trajectory), strict=False):
+            network.load_state_dict({name: tensor.float() for name, tensor in (weights or {}).items()}, strict=False)
+    return Networks(*networks).to(choose_device(settings.device))
 
 
-def _losses(model: TemporalModel, examples: Examples, recipe: Recipe) -> dict[str, torch.Tensor]:
-    with torch.autocast(examples.features.device.type, dtype=torch.bfloat16):
-        predicted = model(_windows(examples))[:, 0].float()
-    now, then = predicted.split([len(examples.features), len(examples.next_features)])
-    true = examples.poses
-    return recipe.loss(now, then @ examples.next_rotation.mT, true[:, 0], true[: len(then), 1])
+def _weights(network: TemporalModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu() for name, tensor in network.state_dict().items()}
 
 
 def _flat(errors: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -261,7 +287,8 @@ def _described(settings: LifterSettings) -> dict[str, Any]:
     """The settings as JSON, without where things lie on this computer."""
     described = asdict(settings)
     described["motion"] = [Path(path).name for path in settings.motion]
-    for name in ("output", "initial"):
+    described["unlabelled"] = [Path(path).name for path in settings.unlabelled]
+    for name in ("output", "initial", "calibration"):
         path = getattr(settings, name)
         described[name] = path and Path(path).name
     return json.loads(json.dumps(described))

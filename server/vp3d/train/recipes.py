@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vp3d.common.skeletons import H36M_17
-from vp3d.train.run import Run
+from vp3d.train.run import Losses, Run
 
 _BONES = [(parent, joint) for joint, parent in enumerate(H36M_17.parents) if parent >= 0]
 
@@ -53,9 +53,7 @@ class Recipe:
             seed=seed,
         )
 
-    def loss(
-        self, now: torch.Tensor, then: torch.Tensor, true_now: torch.Tensor, true_then: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
+    def loss(self, now: torch.Tensor, then: torch.Tensor, true_now: torch.Tensor, true_then: torch.Tensor) -> Losses:
         """The losses and their weighted sum `total`, all in metres.
 
         Args:
@@ -71,7 +69,7 @@ class Recipe:
         if self.scale_free:
             losses["scale_free"] = _scale_free(predicted, true)
         if self.bones:
-            losses["bones"] = (_bone_lengths(predicted) - _bone_lengths(true)).abs().mean()
+            losses["bones"] = (bone_lengths(predicted) - bone_lengths(true)).abs().mean()
         weights = {"position": 1.0, "velocity": self.velocity, "scale_free": self.scale_free, "bones": self.bones}
         return losses | {"total": sum((weights[name] * loss for name, loss in losses.items()), torch.tensor(0.0))}
 
@@ -102,7 +100,7 @@ def _scale_free(predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     return _distance(scale[:, None, None] * predicted, true)
 
 
-def _bone_lengths(poses: torch.Tensor) -> torch.Tensor:
-    """(N, 16) m."""
+def bone_lengths(poses: torch.Tensor) -> torch.Tensor:
+    """Lengths (N, 16) m of the bones of poses (N, 17, 3)."""
     parents, joints = zip(*_BONES, strict=True)
     return (poses[:, list(joints)] - poses[:, list(parents)]).norm(dim=-1)

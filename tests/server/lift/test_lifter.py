@@ -111,6 +111,29 @@ def test_trajectory_network_is_used_where_there_is_one(scene):
         untrained().trajectory(joints, confidence, K, SIZE, 30)
 
 
+@pytest.mark.parametrize("convention", ["canonical", "width-normalised"])
+def test_trajectory_comes_in_metres_along_the_ray_to_the_hips(convention):
+    """A network that always says "straight ahead, 2 units away"."""
+    canonical = convention == "canonical"
+    weights = {
+        joints: TemporalModel(Architecture(52 if canonical else 34, joints, (3, 3, 3), 8)).state_dict()
+        for joints in (17, 1)
+    }
+    weights[1]["shrink.weight"].zero_()
+    weights[1]["shrink.bias"].copy_(torch.tensor([0.0, 0, 2]))
+    lifter = Lifter(Checkpoint(weights[17], weights[1], convention=convention, fps=30.0), "constant")
+    joints, confidence, K, _ = film(40, 30.0)
+    near, far = (lifter.trajectory(joints, confidence, lens, SIZE, 30) for lens in (K, K * [[2], [2], [1]]))
+    assert near.shape == (40, 3)
+    if not canonical:
+        assert near == pytest.approx(np.tile([0, 0, 2], (40, 1)), abs=1e-5)
+        return
+    hips = to_rays(joints[:, [11, 12]], K).mean(1)
+    assert near[:, :2] / near[:, 2:] == pytest.approx(hips, abs=0.01)
+    # The same pixels through a lens twice as long are somebody twice as far away; perspective makes it a little more.
+    assert np.linalg.norm(far, axis=1) / np.linalg.norm(near, axis=1) == pytest.approx(2, rel=0.15)
+
+
 @pytest.mark.parametrize("wrong", ["joints", "K", "fps"])
 def test_wrong_arguments_are_refused(scene, wrong):
     joints, confidence, K, _ = scene

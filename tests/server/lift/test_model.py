@@ -51,9 +51,7 @@ def test_cost_counts_what_the_layers_do(widths):
     counted = []
     for layer in model.modules():
         if isinstance(layer, torch.nn.Conv1d):
-            layer.register_forward_hook(
-                lambda layer, _, output: counted.append(layer.weight.numel() * output.shape[2])
-            )
+            layer.register_forward_hook(lambda layer, _, output: counted.append(layer.weight.numel() * output.shape[2]))
     frames = 500
     with torch.no_grad():
         model(torch.zeros(1, frames + architecture.receptive_field - 1, 34))
