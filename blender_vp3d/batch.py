@@ -22,6 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--people", type=_numbers, help="ids of the people to build, such as 1,3; default: everyone")
     parser.add_argument("--render", type=Path, metavar="FOLDER", help="render every frame into this folder")
     parser.add_argument("--width", type=int, help="width of the pictures in px (default: 640 for the longer side)")
+    parser.add_argument("--frames", type=_numbers, help="frames of the video to render, such as 0,60; default: all")
+    parser.add_argument(
+        "--overlay",
+        action="store_true",
+        help="render transparent pictures with the overlay, to lay over the undistorted plate",
+    )
     options = parser.parse_args(arguments)
     progress = _json_lines()
     # Blender's module speaks on stdout as soon as it is imported.
@@ -37,7 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for warning in applied.warnings:
             sys.stderr.write(f"{warning}\n")
         if options.render:
-            headless.render(take, applied, options.render.resolve(), options.width, progress)
+            headless.render(
+                take,
+                applied,
+                options.render.resolve(),
+                options.width,
+                progress,
+                overlay=options.overlay,
+                frames=options.frames,
+            )
     except takes.TakeError as error:
         sys.stderr.write(f"{error}\n")
         return 1

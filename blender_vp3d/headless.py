@@ -1,6 +1,6 @@
 """Scenes, files and pictures from takes where there is no window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import bpy
@@ -15,6 +15,7 @@ Progress = Callable[[str, int, int], None]
 
 _FRAME_START = 1
 _LONGER_SIDE = 640  # px
+_RED = 20.0  # px of the plate, an error that the overlay shows all red
 
 
 def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Sequence[int] | None = None) -> Applied:
@@ -38,26 +39,51 @@ def build(take: takes.Take, take_path: Path, blend: Path | None, person_ids: Seq
     return applied
 
 
-def render(take: takes.Take, applied: Applied, folder: Path, width: int | None, progress: Progress) -> None:
-    """Render every frame of the take through its camera as `folder`/NUMBER.png, NUMBER being the video's frame.
+def render(
+    take: takes.Take,
+    applied: Applied,
+    folder: Path,
+    width: int | None,
+    progress: Progress,
+    *,
+    overlay: bool = False,
+    frames: Collection[int] | None = None,
+) -> None:
+    """Render frames of the take through its camera as `folder`/NUMBER.png, NUMBER being the video's frame.
 
-    Pictures are `width` px wide, or `_LONGER_SIDE` at the longer side. The scene is no longer fit to be saved
-    afterwards. Raises TakeError where a picture cannot be written.
+    The scene is no longer fit to be saved afterwards.
+
+    Args:
+        take: what was built.
+        applied: what was built from it.
+        folder: made where it is missing.
+        width: of the pictures, px; None: `_LONGER_SIDE` at the longer side.
+        progress: called after every picture.
+        overlay: transparent pictures, to lay over the undistorted plate, with detected and reprojected joints.
+        frames: numbers of the video's frames; None: all.
+
+    Raises:
+        TakeError: a picture cannot be written.
     """
     scene, video = bpy.context.scene, take.video
     width = width or round(_LONGER_SIDE * video["width"] / max(video["width"], video["height"]))
-    shapes = picture.set_stage(scene, applied.people, width)
+    shapes = picture.set_stage(scene, applied.people, width, transparent=overlay)
     times = take.frames / float(take.fps)
     ids = take.person_ids.tolist()
     seen = [armature.keyed(take.joints3d[ids.index(person["vp3d_person"])], times) for person in applied.people]
-    for done, (number, *visible) in enumerate(zip(take.frames.tolist(), *seen, strict=True), 1):
+    wanted = take.frames.tolist() if frames is None else [n for n in take.frames.tolist() if n in frames]
+    rows = (row for row in zip(take.frames.tolist(), *seen, strict=True) if row[0] in wanted)
+    for done, (number, *visible) in enumerate(rows, 1):
         for shape, show in zip(shapes, visible, strict=True):
             shape.hide_render = not show
         try:
-            picture.render(scene, _FRAME_START + number, folder / f"{number:06d}.png")
+            path = folder / f"{number:06d}.png"
+            picture.render(scene, _FRAME_START + number, path)
+            if overlay:
+                picture.paint_comparison(scene, applied.camera, applied.people, path, _RED)
         except RuntimeError as error:
             raise takes.TakeError(f"Pictures cannot be written to {folder}: {error}") from error
-        progress("render", done, len(take.frames))
+        progress("render", done, len(wanted))
 
 
 def _look_through_camera() -> None:

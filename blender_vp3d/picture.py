@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Color, Matrix
 
+from .camera import compare, marks, observed
 from .common.armature import BONES
 from .skeleton.person import COLOURS
 
@@ -25,14 +26,19 @@ _RADII = {
 """m, at the thick end of a bone 0.4 m long or more; shorter ones are slimmer."""
 _SEGMENTS, _RINGS = 16, 5
 _FLOOR = 30.0  # m
+_GHOST = 0.6  # opacity of bodies over a plate
+_MARKS_AT = 700.0  # px, longer side of a picture in which the overlay is as large as in the viewport
 _FLOOR_COLOURS = ((0.30, 0.31, 0.33), (0.34, 0.35, 0.37))
 _SKY = (0.52, 0.56, 0.62)
 
 
-def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width: int) -> list[bpy.types.Collection]:
+def set_stage(
+    scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width: int, *, transparent: bool = False
+) -> list[bpy.types.Collection]:
     """Give every bone a shape and the scene a floor, a sun and fast settings; pictures will be `width` px wide.
 
-    Returns a collection of shapes for each person, to hide whoever is out of sight.
+    A transparent stage has neither floor nor sky. Returns a collection of shapes for each person, to hide who is out
+    of sight.
     """
     materials = {side: _material(f"bone {side}", _plain(colour)) for side, colour in COLOURS.items()}
     shapes = []
@@ -41,11 +47,8 @@ def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width:
         scene.collection.children.link(shapes[-1])
         for bone in BONES:
             _add_shape(shapes[-1], person, bone.name, materials[bone.side])
-    floor = bpy.data.meshes.new("floor")
-    corners = [(x * _FLOOR, y * _FLOOR, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    floor.from_pydata(corners, [], [(0, 1, 2, 3)])
-    floor.materials.append(_material("floor", _checker))
-    _link(scene.collection, "floor", floor)
+    if not transparent:
+        _add_floor(scene)
 
     sun = bpy.data.lights.new("sun", "SUN")
     sun.energy, sun.angle = 1.6, 0.0
@@ -60,7 +63,8 @@ def set_stage(scene: bpy.types.Scene, people: Iterable[bpy.types.Object], width:
     render.resolution_x, render.resolution_y = width, round(width * render.resolution_y / render.resolution_x)
     render.resolution_percentage = 100
     render.use_persistent_data, render.dither_intensity = True, 0.0
-    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    render.film_transparent = transparent
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGBA" if transparent else "RGB"
     scene.view_settings.view_transform = "Standard"
     cycles = scene.cycles
     cycles.device, cycles.samples, cycles.max_bounces = "CPU", _SAMPLES, 0
@@ -74,6 +78,47 @@ def render(scene: bpy.types.Scene, frame: int, path: Path) -> None:
     scene.frame_set(frame)
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
+
+
+def paint_comparison(
+    scene: bpy.types.Scene,
+    camera: bpy.types.Object,
+    people: Iterable[bpy.types.Object],
+    path: Path,
+    limit: float,
+) -> None:
+    """Paint the overlay of the scene's frame, as the viewport shows it, over a transparent picture of that frame.
+
+    `limit` is the error (px of the plate) from which on it is all red.
+    """
+    plate, depsgraph = observed.plate_of(camera), bpy.context.evaluated_depsgraph_get()
+    picture = bpy.data.images.load(str(path))
+    picture.colorspace_settings.name = "Non-Color"
+    width, height = picture.size
+    pixels = np.empty(width * height * 4, np.float32)
+    picture.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(height, width, 4)
+    image = pixels[::-1].astype(float)
+    image[..., :3] *= image[..., 3:]
+    image *= _GHOST
+    share = width / plate.width
+    for person in people:
+        if found := compare.compare(scene, depsgraph, camera, person):
+            seen, solved = ((points + 0.5) * share - 0.5 for points in (found.seen, found.solved))
+            size = max(width, height) / _MARKS_AT
+            marks.paint(image, marks.of_person(seen, solved, found.error, found.confidence, limit, size))
+    image[..., :3] /= np.maximum(image[..., 3:], 1e-6)
+    picture.pixels.foreach_set(image[::-1].astype(np.float32).ravel())
+    picture.save()
+    bpy.data.images.remove(picture)
+
+
+def _add_floor(scene: bpy.types.Scene) -> None:
+    floor = bpy.data.meshes.new("floor")
+    corners = [(x * _FLOOR, y * _FLOOR, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    floor.from_pydata(corners, [], [(0, 1, 2, 3)])
+    floor.materials.append(_material("floor", _checker))
+    _link(scene.collection, "floor", floor)
 
 
 def _add_shape(

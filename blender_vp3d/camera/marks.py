@@ -91,7 +91,10 @@ def triangles(strokes: Strokes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def paint(image: np.ndarray, strokes: Strokes) -> None:
-    """Blend strokes into an image (H, W, 3) of sRGB 0..1, whose y goes down; (0, 0) is the top-left pixel's centre."""
+    """Blend strokes into an image whose y goes down; (0, 0) is the centre of its top-left pixel.
+
+    `image` is (H, W, 3) sRGB, or (H, W, 4) with an opacity that the colours are multiplied by, all 0..1.
+    """
     height, width = image.shape[:2]
     for (start, end), radius, colour in zip(strokes.ends, strokes.radius, strokes.colour, strict=True):
         low = np.floor(np.minimum(start, end) - radius - 1).astype(int).clip(0, [width, height])
@@ -102,4 +105,4 @@ def paint(image: np.ndarray, strokes: Strokes) -> None:
         share = np.clip(point @ along / max(along @ along, 1e-9), 0, 1)
         distance = np.linalg.norm(point - share[..., None] * along, axis=-1)
         cover = colour[3] * np.clip(radius + _FEATHER - distance, 0, 1)[..., None]
-        part += cover * (colour[:3] - part)
+        part += cover * (np.append(colour[:3], 1.0)[: image.shape[2]] - part)

@@ -6,6 +6,7 @@ import bpy
 
 from ..backend.job import Job, JobState
 from ..camera import plate
+from ..frame_range import draw_frame_range
 from ..texts import paragraph
 from . import running
 from .summary import headline, pace
@@ -71,6 +72,11 @@ class VP3D_PT_people(_Part, bpy.types.Panel):
         layout.row().prop(settings, "people", expand=True)
         if settings.people == "numbers":
             layout.prop(settings, "numbers")
+        row = layout.row(heading="Height")
+        row.prop(settings, "use_height", text="")
+        part = row.row()
+        part.enabled = settings.use_height
+        part.prop(settings, "height", text="")
 
 
 class VP3D_PT_lens(_Part, bpy.types.Panel):
@@ -97,10 +103,11 @@ class VP3D_PT_advanced(_Part, bpy.types.Panel):
     bl_label = "Advanced"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw detector and step."""
+        """Draw detector, step and feet."""
         layout, settings = _waiting(self.layout), context.scene.vp3d
         layout.prop(settings, "detector")
         layout.prop(settings, "every")
+        layout.prop(settings, "foot_lock")
 
 
 class VP3D_UL_people(bpy.types.UIList):
@@ -169,11 +176,7 @@ def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup
     row.use_property_split = False
     row.prop(settings, "video", text="", placeholder="Choose a video", icon="FILE_MOVIE")
     row.operator("vp3d.choose_video", text="", icon="FILE_FOLDER")
-    column.row(heading="Frames").prop(settings, "use_range")
-    if settings.use_range:
-        part = column.column(align=True)
-        part.prop(settings, "first")
-        part.prop(settings, "last")
+    draw_frame_range(column, settings)
     if plate.is_sequence(Path(bpy.path.abspath(settings.video))):
         column.prop(settings, "fps")
     column.row().prop(settings, "detail", expand=True)

@@ -15,20 +15,16 @@ from bpy.props import (
 )
 
 from ..camera import plate
+from ..frame_range import frame_range
 
 
-class VP3D_PG_capture(bpy.types.PropertyGroup):
+class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.types.PropertyGroup):
     """Settings of a capture."""
 
     video: StringProperty(
         name="Video",
         description="Video file, or a folder or numbered pattern of images, to capture the motion from",
     )
-    use_range: BoolProperty(name="Range", description="Capture a part of the video instead of the whole")
-    first: IntProperty(
-        name="First", description="First frame of the video to capture, counted from 1", default=1, min=1
-    )
-    last: IntProperty(name="Last", description="Last frame of the video to capture", default=250, min=1)
     every: IntProperty(
         name="Frame Step",
         description="Use every n-th frame; the motion in between is interpolated by the curves",
@@ -55,6 +51,16 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
     )
     numbers: StringProperty(
         name="Numbers", description="Numbers of people with commas between, such as 1,3", default="1"
+    )
+    use_height: BoolProperty(name="Height", description="How tall the main person is: it scales the whole world")
+    height: FloatProperty(
+        name="Height",
+        description="Height of the main person, or of the first one picked",
+        default=1.75,
+        min=0.5,
+        max=2.5,
+        subtype="DISTANCE",
+        unit="LENGTH",
     )
     lens: EnumProperty(
         name="Lens",
@@ -141,10 +147,18 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         ),
     )
 
+    foot_lock: FloatProperty(
+        name="Foot Lock",
+        description="How firmly feet that stand are held in their places; 0 leaves them as they were seen",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+
     def options(self) -> dict:
         """These settings as the protocol's `start.options`; raises ValueError, with a sentence, for wrong ones."""
-        if self.use_range and self.last < self.first:
-            raise ValueError("The last frame comes before the first one: change the frame range.")
+        frames = self.chosen_frames
         numbers = [number.strip() for number in self.numbers.split(",")]
         if self.people == "numbers" and not all(number.isdecimal() and int(number) > 0 for number in numbers):
             raise ValueError("Write the numbers of people with commas between them, such as 1,3.")
@@ -153,10 +167,12 @@ class VP3D_PG_capture(bpy.types.PropertyGroup):
         is_sequence = plate.is_sequence(Path(bpy.path.abspath(self.video)))
         return {
             "people": ",".join(numbers) if self.people == "numbers" else self.people,
-            "start": self.first - 1 if self.use_range else 0,
-            "end": self.last if self.use_range else None,
+            "start": frames[0] - 1 if frames else 0,
+            "end": frames[1] if frames else None,
             "every": self.every,
             "fps": self.fps if is_sequence else None,
+            "height_m": self.height if self.use_height else None,
+            "foot_lock": self.foot_lock,
             "detail": self.detail,
             "detector": self.detector,
             "focal_px": self.focal_px if self.lens_is("px") else None,

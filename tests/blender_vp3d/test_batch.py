@@ -71,6 +71,28 @@ def test_a_take_becomes_a_file_and_pictures(repository, take, tmp_path):
                 assert (tint > 0.1) == visible, (step, person, side, pixels[v, u])
 
 
+def test_pictures_to_lay_over_the_plate(repository, take, tmp_path):
+    """Clear but for bodies one can see through and a dot on every detected joint, which is red where it is off."""
+    made, folder = take
+    wrist = made.joints2d[0, 0, 9].copy()
+    made.joints2d[0, 0, 9] = wrist - [80, 0]
+    save(made, folder / "walk.vp3d")
+    arguments = ("--render", tmp_path / "png", "--width", 640, "--overlay", "--frames", "0,26")
+    done = batch(repository, folder / "walk.vp3d", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "png").iterdir()) == ["000000.png", "000026.png"]
+    image = bpy.data.images.load(str(tmp_path / "png" / "000000.png"))
+    image.colorspace_settings.name = "Non-Color"
+    pixels = np.array(image.pixels[:]).reshape(360, 640, 4)[::-1]
+    assert (pixels[:20] == 0).all()
+    bodies = pixels[(pixels[..., 3] > 0.59) & (pixels[..., 3] < 0.61)]
+    assert len(bodies) > 2000
+    for coco in range(5, 17):
+        u, v = np.round(made.joints2d[0, 0, coco] / 2).astype(int)
+        red, green, _, opacity = pixels[v, u]
+        assert opacity > 0.9 and (red > green) == (coco == 9), coco
+
+
 @pytest.mark.parametrize("option", ["--blend", "--render"])
 def test_what_cannot_be_written_is_said_in_a_sentence(repository, take, tmp_path, option):
     (tmp_path / "file").touch()

@@ -79,6 +79,8 @@ def test_options_of_untouched_settings():
         "end": None,
         "every": 1,
         "fps": None,
+        "height_m": None,
+        "foot_lock": 1.0,
         "detail": "normal",
         "detector": "auto",
         "focal_px": None,
@@ -116,6 +118,14 @@ def test_only_the_chosen_lens_is_sent(lens, known):
     assert options["camera"] in (None, "left")
     settings.camera = "scene"
     assert all(settings.options()[name] is None for name in names), "a camera that is given brings its lens"
+
+
+def test_height_is_sent_when_it_is_known():
+    settings = bpy.context.scene.vp3d
+    settings.height = 1.82
+    assert settings.options()["height_m"] is None
+    settings.use_height = True
+    assert settings.options()["height_m"] == pytest.approx(1.82)
 
 
 def test_a_calibration_needs_its_file():
