@@ -66,6 +66,7 @@ class Person:
         stature: of this body.
         pixels: (n, 13, 2) px of the observed joints, undistorted, at the first frame's focal length, 0 where unknown.
         confidence: (n, 13) 0..1.
+        soles: (n, 2, 2, 2) px of the heel and toe of the left and the right foot, as `pixels`, NaN where unseen.
         joints: (n, 17, 3) present estimate, axes of the first frame's camera.
         height: of the first frame's camera above this person's floor.
         contact: (n, 2) probability that the left and right foot is planted.
@@ -83,6 +84,7 @@ class Person:
     stature: float
     pixels: np.ndarray
     confidence: np.ndarray
+    soles: np.ndarray
     joints: np.ndarray
     height: float
     contact: np.ndarray
@@ -104,6 +106,17 @@ class Person:
         """(n, 17, 3) the present estimate, or other joints like it, in the camera axes of each frame."""
         joints = self.joints[window] if joints is None else joints
         return (joints - self.centre[window, None]) @ self.rotation[window].swapaxes(1, 2)
+
+
+def feet(person: Person, view: "View") -> np.ndarray:
+    """(n, 2, 3, 3) ankle, heel and toe of both feet, axes of the first frame's camera, NaN where unseen.
+
+    The picture tells heels and toes across the line of sight; along it they are where the ankle is.
+    """
+    ankles = person.seen()[:, skeleton.ANKLES]
+    rays = np.concatenate([(person.soles - view.centre) / view.focal, np.ones((*person.soles.shape[:3], 1))], axis=-1)
+    seen = np.concatenate([ankles[:, :, None], rays * ankles[..., None, 2:]], axis=2)
+    return np.einsum("nfsi,nij->nfsj", seen, person.rotation) + person.centre[:, None, None]
 
 
 @dataclass

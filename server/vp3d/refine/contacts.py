@@ -5,7 +5,7 @@ import numpy as np
 from vp3d.refine import skeleton
 
 SPEED = 0.30
-"""m/s, speed of an ankle that is as likely planted as not: 1 cm a frame at 30 fps (WHAM, Shin et al. 2024)."""
+"""m/s, speed of a foot that is as likely planted as not: 1 cm a frame at 30 fps (WHAM, Shin et al. 2024)."""
 LIFT = 0.07
 """m, height above its planted height at which an ankle is as likely planted as not."""
 _STEEPNESS = 5.0
@@ -22,23 +22,31 @@ _FLOOR_KERNEL = 0.05
 """m, spread of planted ankles' heights."""
 
 
-def ankle_speed(joints: np.ndarray, step: float, linked: np.ndarray) -> np.ndarray:
-    """Speed (n, 2) m/s of both ankles of joints (n, 17, 3) in camera axes, mostly as seen across the line of sight.
+def foot_speed(points: np.ndarray, step: float, linked: np.ndarray) -> np.ndarray:
+    """Speed (n, 2) m/s of both feet, mostly as seen across the line of sight: the median of what is known of each.
 
-    `step` is the time between frames in s; speed is never measured across a gap in `linked` (n-1,).
+    Args:
+        points: (n, 2, S, 3) m of each foot, from the camera at rest: the ankle, then others such as heel and toe, NaN
+            where unseen. A foot that rolls over its toe has a heel and an ankle that move, and is not planted.
+        step: s between frames.
+        linked: (n-1,) bool, whether a frame follows the one before; speed is never measured across a gap.
     """
-    ankles = joints[:, skeleton.ANKLES]
     reach = max(round(_SPEED_SPAN / step / 2), 1)
     section = np.concatenate([[0], np.cumsum(~linked)])
-    now = np.arange(len(ankles))
+    now = np.arange(len(points))
     before, after = (np.clip(now + shift, 0, len(now) - 1) for shift in (-reach, reach))
     before = np.where(section[before] == section, before, np.searchsorted(section, section))
     after = np.where(section[after] == section, after, np.searchsorted(section, section, "right") - 1)
     time = np.maximum(after - before, 1) * step
-    velocity = (ankles[after] - ankles[before]) / time[:, None, None]
-    sight = ankles / np.linalg.norm(ankles, axis=-1, keepdims=True)
+    velocity = (points[after] - points[before]) / time[:, None, None, None]
+    sight = points / np.linalg.norm(points, axis=-1, keepdims=True)
     along = (velocity * sight).sum(-1, keepdims=True)
-    return np.linalg.norm(velocity - (1 - _DEPTH_SHARE) * along * sight, axis=-1)
+    speed = np.linalg.norm(velocity - (1 - _DEPTH_SHARE) * along * sight, axis=-1)
+    known = np.isfinite(speed)
+    speed = np.sort(np.where(known, speed, np.inf), axis=-1)
+    middle = (known.sum(-1, keepdims=True) - 1) / 2
+    low, high = (np.take_along_axis(speed, index.astype(int), -1) for index in (np.floor(middle), np.ceil(middle)))
+    return ((low + high) / 2)[..., 0]
 
 
 def camera_height(joints: np.ndarray, up: np.ndarray, speed: np.ndarray, confidence: np.ndarray) -> tuple[float, float]:
@@ -46,7 +54,7 @@ def camera_height(joints: np.ndarray, up: np.ndarray, speed: np.ndarray, confide
 
     Args:
         joints: camera axes, m; `up` (3,) in the same axes.
-        speed: (n, 2) m/s of the ankles.
+        speed: (n, 2) m/s of the feet.
         confidence: (n, 2) of the ankles in the picture.
 
     Returns:
@@ -69,7 +77,13 @@ def camera_height(joints: np.ndarray, up: np.ndarray, speed: np.ndarray, confide
 
 
 def probabilities(
-    joints: np.ndarray, up: np.ndarray, height: float, confidence: np.ndarray, step: float, linked: np.ndarray
+    joints: np.ndarray,
+    up: np.ndarray,
+    height: float,
+    speed: np.ndarray,
+    confidence: np.ndarray,
+    step: float,
+    linked: np.ndarray,
 ) -> np.ndarray:
     """Probability (n, 2) that the left and the right foot is planted: slow, low and seen, with hysteresis.
 
@@ -79,10 +93,10 @@ def probabilities(
     Args:
         joints: (n, 17, 3) m, camera axes; `up` (3,) in the same axes.
         height: m, of the camera above the floor.
+        speed: (n, 2) m/s of the feet.
         confidence: (n, 2) of the ankles in the picture.
         step: s between frames; `linked` (n-1,) whether a frame follows the one before without a gap.
     """
-    speed = ankle_speed(joints, step, linked)
     lift = np.maximum(joints[:, skeleton.ANKLES] @ up + height - skeleton.ANKLE_HEIGHT, 0)
     slow = 1 / (1 + np.exp(np.clip(_STEEPNESS * (speed / SPEED - 1), -50, 50)))
     low = 1 / (1 + np.exp(np.clip(_STEEPNESS * (lift / LIFT - 1), -50, 50)))

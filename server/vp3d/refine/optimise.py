@@ -16,7 +16,7 @@ from vp3d.cameras import undistort_points
 from vp3d.progress import Progress
 from vp3d.refine import contacts, skeleton
 from vp3d.refine.background import Background
-from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, eliminate
+from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, eliminate, feet
 from vp3d.refine.closed_form import distance_travelled, root_translation
 from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt
 from vp3d.refine.lens import Lens
@@ -71,9 +71,9 @@ def place(
     pose = np.asarray(poses[index], float)
     frames = np.flatnonzero(np.isfinite(pose).all(axis=(1, 2)))
     detected = motion.unzoom(tracks.joints[index], lens.K[:2, 2])[frames]
-    pixels, confidence = skeleton.observations(
-        undistort_points(detected, lens.K, lens.distortion), tracks.confidence[index][frames]
-    )
+    straight, trust = undistort_points(detected, lens.K, lens.distortion), tracks.confidence[index][frames]
+    pixels, confidence = skeleton.observations(straight, trust)
+    soles = np.where(trust[:, skeleton.SOLES, None] >= contacts.SEEN, straight[:, skeleton.SOLES], np.nan)
     pose = pose[frames]
     if not len(frames):
         return None
@@ -105,6 +105,7 @@ def place(
         stature=stature,
         pixels=pixels,
         confidence=confidence,
+        soles=soles,
         joints=joints,
         height=skeleton.ADULT_STATURE,
         contact=np.zeros((len(frames), 2)),
@@ -183,10 +184,10 @@ class Optimiser:
     def _plant(self) -> None:
         for i, person in enumerate(self.people):
             seen = person.confidence[:, skeleton.observed("ankle")]
-            speed = contacts.ankle_speed(person.joints, person.step, person.linked)
+            speed = contacts.foot_speed(feet(person, self.view), person.step, person.linked)
             person.height, self.planted[i] = contacts.camera_height(person.joints, self.view.up, speed, seen)
             person.contact = contacts.probabilities(
-                person.joints, self.view.up, person.height, seen, person.step, person.linked
+                person.joints, self.view.up, person.height, speed, seen, person.step, person.linked
             )
 
     def _priors(self) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ to that, and scales each person once at the end.
 
 import numpy as np
 
-from vp3d.common.skeletons import COCO_17, H36M_17, H36M_FROM_COCO
+from vp3d.common.skeletons import BODY_21, COCO_17, H36M_17, H36M_FROM_COCO
 
 JOINTS = len(H36M_17)
 NAMES = H36M_17.joints
@@ -38,6 +38,10 @@ def observations(pixels: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray
         np.concatenate([pixels[:, LIMBS_COCO], middle[:, None]], axis=1),
         np.concatenate([confidence[:, LIMBS_COCO], _FACE_TRUST * face.max(-1, keepdims=True)], axis=1),
     )
+
+
+SOLES = np.array([[BODY_21.index(f"{side}_{part}") for part in ("heel", "toe")] for side in ("left", "right")])
+"""(2, 2) heel and toe of the left and the right foot among the detector's joints."""
 
 
 def observed(part: str) -> list[int]:

@@ -35,6 +35,7 @@ def scene(frames: int, noise: float = 0.02, moving: bool = False) -> tuple[bundl
         stature=stature,
         pixels=pixels + rng.normal(0, 2, pixels.shape),
         confidence=rng.uniform(0, 1, pixels.shape[:2]),
+        soles=np.full((frames, 2, 2, 2), np.nan),
         joints=joints + rng.normal(0, noise, joints.shape),
         height=1.25,
         contact=np.maximum(walk_contacts(times), 0.1) * 0.9,
