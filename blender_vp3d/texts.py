@@ -24,6 +24,13 @@ def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
         icon = "BLANK1" if icon != "NONE" else "NONE"
 
 
+def offered(operator: type[bpy.types.Operator], given: object, otherwise: str) -> bool:
+    """For an operator's `poll`: whether there is what it needs; if not, its button says so."""
+    if not given:
+        operator.poll_message_set(otherwise)
+    return bool(given)
+
+
 def video_title(name: str) -> str:
     """A video's file name without suffix, and without the numbering of a pattern such as shot.####.png."""
     return re.sub(r"[%#]+\w*", "", Path(name).stem).strip("-_. ")

@@ -7,6 +7,7 @@ import bpy
 
 from ..retarget.properties import bones_of
 from ..retarget.read import RetargetError
+from ..texts import offered
 from . import steps, versions
 
 
@@ -26,10 +27,7 @@ class _OnArmatures:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with an armature that moves."""
-        if not chosen(context):
-            cls.poll_message_set("Select an armature with keyframes.")
-            return False
-        return True
+        return offered(cls, chosen(context), "Select an armature with keyframes.")
 
 
 class _Clean(_OnArmatures):
@@ -79,10 +77,8 @@ class _OnCleaned(_OnArmatures):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with an armature that was cleaned."""
-        if not any(versions.clean(armature) for armature in chosen(context)):
-            cls.poll_message_set("There is no cleaned motion yet.")
-            return False
-        return True
+        cleaned = [armature for armature in chosen(context) if versions.clean(armature)]
+        return offered(cls, cleaned, "There is no cleaned motion yet.")
 
 
 class VP3D_OT_toggle_raw(_OnCleaned, bpy.types.Operator):

@@ -3,6 +3,7 @@
 import bpy
 
 from .. import contact_keys
+from ..frame_range import draw_frame_range
 from ..texts import paragraph
 from . import steps, versions
 from .operators import chosen
@@ -47,11 +48,7 @@ class VP3D_PT_clean(_Sidebar, bpy.types.Panel):
             row.operator("vp3d.discard_clean", text="", icon="X")
             done = ", ".join(word for step, word in _DONE.items() if step in versions.steps(first))
             paragraph(layout, context, f"The clean motion: {done}.", "CHECKMARK")
-        layout.row(heading="Frames").prop(settings, "use_range")
-        if settings.use_range:
-            column = layout.column(align=True)
-            column.prop(settings, "first")
-            column.prop(settings, "last")
+        draw_frame_range(layout, settings)
 
 
 class VP3D_PT_clean_smooth(_Part, bpy.types.Panel):

@@ -5,6 +5,7 @@ from math import degrees
 import bpy
 from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty
 
+from ..frame_range import frame_range
 from .contacts import Thresholds
 from .feet import Settings
 from .steps import PARTS, Plan
@@ -25,12 +26,9 @@ def _seconds(part: str, name: str, default: float) -> FloatProperty:
     )
 
 
-class VP3D_PG_clean(bpy.types.PropertyGroup):
+class VP3D_PG_clean(frame_range("the scene"), bpy.types.PropertyGroup):
     """Settings of smoothing, feet and keys."""
 
-    use_range: BoolProperty(name="Range", description="Clean a part of the motion instead of the whole")
-    first: IntProperty(name="First", description="First frame of the scene to clean", default=1)
-    last: IntProperty(name="Last", description="Last frame of the scene to clean", default=250)
     pops: BoolProperty(
         name="Remove Pops",
         description="Replace single frames that jump out of the motion by what the frames around them let expect",
@@ -106,11 +104,9 @@ class VP3D_PG_clean(bpy.types.PropertyGroup):
 
     def plan(self) -> Plan:
         """These settings; raises ValueError, with a sentence, for wrong ones."""
-        if self.use_range and self.last < self.first:
-            raise ValueError("The last frame comes before the first one: change the frame range.")
         floor = self.floor if self.use_floor else None
         return Plan(
-            between=(self.first, self.last) if self.use_range else None,
+            between=self.chosen_frames,
             pops=self.pops,
             seconds={part: getattr(self, part) for part in PARTS},
             feet=Settings(strength=self.strength, blend=self.blend, reach_limit=self.reach, floor=floor),

@@ -7,6 +7,7 @@ from bpy.props import EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from .. import belongings
+from ..texts import offered
 from . import apply, tables
 from .read import RetargetError, frame_range
 
@@ -24,13 +25,10 @@ class VP3D_OT_retarget(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with a rig and a motion for it."""
         pairs = [pair for pair in context.scene.vp3d_retarget.pairs if pair.use]
-        if not pairs:
-            cls.poll_message_set("Add a rig first.")
-            return False
-        if not any(pair.source and pair.target for pair in pairs):
-            cls.poll_message_set("Choose the armature with the motion, and the rig that gets it.")
-            return False
-        return True
+        whole = [pair for pair in pairs if pair.source and pair.target]
+        return offered(cls, pairs, "Add a rig first.") and offered(
+            cls, whole, "Choose the armature with the motion, and the rig that gets it."
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Retarget pair after pair; all are checked before the first is changed."""
@@ -110,10 +108,7 @@ class _OnMapping:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with an armature whose mapping is shown."""
-        if context.scene.vp3d_retarget.mapped_armature is None:
-            cls.poll_message_set("Choose the armature first.")
-            return False
-        return True
+        return offered(cls, context.scene.vp3d_retarget.mapped_armature, "Choose the armature first.")
 
 
 class VP3D_OT_recognise_rig(_OnMapping, bpy.types.Operator):
@@ -216,10 +211,8 @@ class VP3D_OT_import_bvh(bpy.types.Operator, ImportHelper):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Only with Blender's own importer."""
-        if not hasattr(bpy.types, "IMPORT_ANIM_OT_bvh"):
-            cls.poll_message_set("Enable Blender's add-on BioVision Motion Capture (BVH) format first.")
-            return False
-        return True
+        there = hasattr(bpy.types, "IMPORT_ANIM_OT_bvh")
+        return offered(cls, there, "Enable Blender's add-on BioVision Motion Capture (BVH) format first.")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Have Blender import it."""

@@ -2,6 +2,7 @@
 
 import bpy
 
+from ..frame_range import draw_frame_range
 from ..texts import paragraph
 from . import apply, body
 
@@ -112,11 +113,7 @@ class VP3D_PT_retarget_options(_Sidebar, bpy.types.Panel):
         layout.prop(settings, "twist", slider=True)
         layout.separator()
         layout.prop(settings, "into")
-        layout.row(heading="Frames").prop(settings, "use_range")
-        if settings.use_range:
-            column = layout.column(align=True)
-            column.prop(settings, "first")
-            column.prop(settings, "last")
+        draw_frame_range(layout, settings)
         layout.prop(settings, "step")
         layout.column(heading="Keys for").prop(settings, "parts")
 

@@ -16,6 +16,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..frame_range import frame_range
 from . import body, structure, tables
 from .apply import Job
 from .bake import PARTS, Destination
@@ -148,7 +149,7 @@ class VP3D_PG_retarget_pair(bpy.types.PropertyGroup):
     target_mapping: PointerProperty(type=VP3D_PG_mapping)
 
 
-class VP3D_PG_retarget(bpy.types.PropertyGroup):
+class VP3D_PG_retarget(frame_range("the scene"), bpy.types.PropertyGroup):
     """All pairs, and how they are retargeted."""
 
     pairs: CollectionProperty(type=VP3D_PG_retarget_pair)
@@ -157,9 +158,6 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
         name="Mapping of",
         items=(("target", "Rig", "What the rig's bones are"), ("source", "Source", "What the source's bones are")),
     )
-    use_range: BoolProperty(name="Range", description="Retarget a part of the motion instead of the whole")
-    first: IntProperty(name="First", description="First frame of the scene to retarget", default=1)
-    last: IntProperty(name="Last", description="Last frame of the scene to retarget", default=250)
     step: IntProperty(name="Step", description="Frames from key to key", default=1, min=1, soft_max=10)
     into: EnumProperty(
         name="Into",
@@ -249,8 +247,6 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
 
     def job(self, pair: VP3D_PG_retarget_pair) -> Job:
         """What to do for a pair; raises ValueError, with a sentence, for wrong settings."""
-        if self.use_range and self.last < self.first:
-            raise ValueError("The last frame comes before the first one: change the frame range.")
         if not self.parts:
             raise ValueError("No part of the body is chosen: choose at least one that gets keys.")
         table = pair.target_mapping.table
@@ -276,7 +272,7 @@ class VP3D_PG_retarget(bpy.types.PropertyGroup):
             rest_frame=self.rest_frame if self.use_rest_frame else None,
             reach_feet=self.reach_feet,
             reach_hands=self.reach_hands,
-            frames=(self.first, self.last) if self.use_range else None,
+            frames=self.chosen_frames,
             step=self.step,
             destination=Destination(self.into, tuple(self.parts), f"{pair.source.name} on {pair.target.name}"),
         )
