@@ -17,7 +17,7 @@ HIDDEN_WEIGHT = 0.4
 """How much a joint counts that something covers."""
 _FEWEST = 3  # visible joints of a person who can be found
 _PASTE = 0.5  # share of examples onto which people of another picture are pasted
-_TURNED = 0.12  # share of examples turned by any angle up to 100°, for falls and cartwheels
+_TURNED = 0.1  # share of examples turned by any angle up to 100°, for falls and cartwheels
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,17 @@ def draw(
     """
     numbers = torch.multinomial(pictures.chance, count, replacement=True, generator=generator)
     view = _view(pictures.take(numbers), crop, generator)
-    fill = torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)
-    if pictures.has_empty:
-        numbers = torch.multinomial(pictures.empty, count, replacement=True, generator=generator)
-        behind = _view(pictures.take(numbers), crop, generator, cover=True)
-        fill = torch.where(behind.inside[:, None], behind.images, fill)
-    images = torch.where(view.inside[:, None], view.images, fill)
+    images = view.images
+    gaps = (~view.inside).any(-1).any(-1).nonzero()[:, 0]
+    if len(gaps):
+        images[gaps] = torch.where(view.inside[gaps, None], images[gaps], _behind(pictures, len(gaps), crop, generator))
     images = spoil(images, generator)
-    if pictures.has_outlines:
-        numbers = torch.multinomial(pictures.outlined, count, replacement=True, generator=generator)
-        over = _view(pictures.take(numbers), crop, generator)
-        images, view = _pasted(images, view, over, generator)
+    some = (_uniform(generator, 0, 1, count) < _PASTE).nonzero()[:, 0]
+    if pictures.has_outlines and len(some):
+        numbers = torch.multinomial(pictures.outlined, len(some), replacement=True, generator=generator)
+        images, view = _pasted(
+            images, view, _view(pictures.take(numbers), crop, generator, cut_out=True), some, generator
+        )
     visible = view.visible
     for occlusion in occlusions:
         covered = occlusion.mask(count, (crop, crop), generator)
@@ -93,28 +93,26 @@ def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -
     return low + (high - low) * torch.rand(*shape, generator=generator, device=generator.device)
 
 
-def _view(batch: Labelled, crop: int, generator: torch.Generator, cover: bool = False) -> _View:
-    """Crops with one person somewhere, or with as much of the picture as fills them."""
+def _view(batch: Labelled, crop: int, generator: torch.Generator, cut_out: bool = False) -> _View:
+    """Crops around people, with their outlines if they are to be cut out."""
     count, size = len(batch.pixels), batch.pixels.shape[-1]
     matrix, centre = _geometry(batch, crop, generator)
-    if cover:
-        short = batch.extent.amin(-1, keepdim=True)
-        scale = short / crop * _uniform(generator, 0.7, 1.0, count, 1)
-        matrix = matrix / torch.linalg.det(matrix).abs().sqrt()[:, None, None] * scale[..., None]
-        centre = batch.extent / 2
     steps = torch.arange(crop, device=centre.device) - (crop - 1) / 2
     offset = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
     source = torch.einsum("bij,yxj->byxi", matrix, offset) + centre[:, None, None]
     inside = ((source >= -0.5) & (source <= batch.extent[:, None, None] - 0.5)).all(-1)
-    layers = torch.cat(
-        (
-            batch.pixels.float() / 255,
-            ((batch.mask > 0) & (batch.mask < IGNORED)).float()[:, None],
-            (batch.mask == IGNORED).float()[:, None],
-        ),
-        1,
-    )
-    seen = functional.grid_sample(layers, (2 * source + 1) / size - 1, align_corners=False)
+    grid = (2 * source + 1) / size - 1
+
+    def warped(values: torch.Tensor) -> torch.Tensor:
+        return functional.grid_sample(values.float(), grid, align_corners=False)
+
+    def warped_mask(values: torch.Tensor, wanted: bool) -> torch.Tensor:
+        return warped(values[:, None])[:, 0] if wanted else torch.zeros(source.shape[:3], device=centre.device)
+
+    images = warped(batch.pixels) / 255
+    ignored = batch.mask == IGNORED
+    people = warped_mask((batch.mask > 0) & ~ignored, cut_out)
+    ignored = warped_mask(ignored, bool(ignored.any()))
 
     back = torch.linalg.inv(matrix)
     joints = torch.einsum("bij,bpkj->bpki", back, batch.joints - centre[:, None, None]) + (crop - 1) / 2
@@ -130,7 +128,7 @@ def _view(batch: Labelled, crop: int, generator: torch.Generator, cover: bool = 
     joints = torch.where(outside[..., None], torch.nan, joints)
     weight = swapped(batch.weight, 2) * ~outside
     visible = swapped(batch.visible, 2) & ~outside
-    return _View(seen[:, :3], inside, seen[:, 3], seen[:, 4], joints, weight, visible, swapped(batch.labelled, 1))
+    return _View(images, inside, people, ignored, joints, weight, visible, swapped(batch.labelled, 1))
 
 
 def _geometry(batch: Labelled, crop: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,13 +143,13 @@ def _geometry(batch: Labelled, crop: int, generator: torch.Generator) -> tuple[t
     low, high, somebody = low[rows, chosen], high[rows, chosen], anyone.any(1)
 
     spread = (high - low).amax(-1)
-    wanted = crop * torch.exp(_uniform(generator, math.log(0.22), math.log(1.2), count))
+    wanted = crop * torch.exp(_uniform(generator, math.log(0.3), math.log(1.1), count))
     whole = batch.extent.amax(-1) / crop * torch.exp(_uniform(generator, math.log(0.5), math.log(1.3), count))
     scale = torch.where(somebody, spread / wanted, whole).clamp(0.4, 2.2)
     turn = torch.where(
         _uniform(generator, 0, 1, count) < _TURNED,
         _uniform(generator, -1.75, 1.75, count),
-        0.17 * torch.randn(count, generator=generator, device=generator.device),
+        0.15 * torch.randn(count, generator=generator, device=generator.device),
     )
     stretch = torch.exp(_uniform(generator, -0.1, 0.1, count))
     flip = torch.where(_uniform(generator, 0, 1, count) < 0.5, -1.0, 1.0)
@@ -166,19 +164,44 @@ def _geometry(batch: Labelled, crop: int, generator: torch.Generator) -> tuple[t
     return matrix, centre
 
 
-def _pasted(images: torch.Tensor, view: _View, over: _View, generator: torch.Generator) -> tuple[torch.Tensor, _View]:
-    """People cut out of one batch of crops, with light of their own, in front of another batch."""
-    count = len(images)
-    chosen = _uniform(generator, 0, 1, count) < _PASTE
-    alpha = over.people * chosen[:, None, None]
-    images = torch.lerp(images, spoil(over.images, generator), alpha[:, None])
-    covered = uncovered(view.joints.flatten(1, 2), alpha > 0.5).view_as(view.visible)
-    there = chosen[:, None, None]
+def _behind(pictures: Pictures, count: int, crop: int, generator: torch.Generator) -> torch.Tensor:
+    """Images (count, 3, C, C) to show around pictures: colours, or other pictures with nobody in them."""
+    colour = torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)
+    if not pictures.has_empty:
+        return colour.expand(count, 3, crop, crop)
+    images = colour.repeat(1, 1, crop, crop)
+    numbers = torch.multinomial(pictures.empty, count, replacement=True, generator=generator)
+    behind = pictures.take(numbers)
+    room = (behind.extent - crop).clamp_min(0)
+    corners = (room * _uniform(generator, 0, 1, count, 2)).long().tolist()
+    sizes = behind.extent.clamp_max(crop).long().tolist()
+    for image, pixels, (left, top), (wide, high) in zip(images, behind.pixels, corners, sizes, strict=True):
+        image[:, :high, :wide] = pixels[:, top : top + high, left : left + wide].float() / 255
+    return images
+
+
+def _pasted(
+    images: torch.Tensor, view: _View, over: _View, some: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, _View]:
+    """People cut out of crops `over`, with light of their own, in front of `some` of a batch of crops."""
+    images[some] = torch.lerp(images[some], spoil(over.images, generator), over.people[:, None])
+    covered = torch.zeros_like(view.inside)
+    covered[some] = over.people > 0.5
+    ignored, labelled = view.ignored.clone(), view.labelled.clone()
+    ignored[some] *= 1 - over.people
+    labelled[some] &= over.labelled
+
+    def joined(own: torch.Tensor, others: torch.Tensor, nothing: float) -> torch.Tensor:
+        full = own.new_full((len(own), *others.shape[1:]), nothing)
+        full[some] = others
+        return torch.cat((own, full), 1)
+
+    uncovered_joints = uncovered(view.joints.flatten(1, 2), covered).view_as(view.visible)
     return images, replace(
         view,
-        ignored=view.ignored * (1 - alpha),
-        joints=torch.cat((view.joints, torch.where(there[..., None], over.joints, torch.nan)), 1),
-        weight=torch.cat((view.weight, over.weight * there), 1),
-        visible=torch.cat((view.visible & covered, over.visible & there), 1),
-        labelled=view.labelled & (over.labelled | ~chosen[:, None]),
+        ignored=ignored,
+        labelled=labelled,
+        joints=joined(view.joints, over.joints, torch.nan),
+        weight=joined(view.weight, over.weight, 0),
+        visible=joined(view.visible & uncovered_joints, over.visible, False),
     )

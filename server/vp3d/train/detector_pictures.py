@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 MOST_PEOPLE = 8
 """People per picture; of more, the smaller ones are not labelled."""
 
+_MOST_COMPLAINTS = 20  # pictures named one by one
 _SHARE_OF_GPU = 0.4
 _MEMORY = 6 << 30  # bytes of pictures that a processor's memory holds
 
@@ -79,7 +80,7 @@ class Pictures:
         self._pictures = [picture for source in sources for picture in source]
         chance = [weight / len(source) for source, weight in zip(sources, weights, strict=True) for _ in source]
         self._pool = ThreadPoolExecutor(os.cpu_count())
-        self._complain = True
+        self._complaints = 0
         whole = np.zeros(len(self._pictures), bool)
         resident = len(self._pictures) * 4 * size * size <= _room(device)
         self._pixels = torch.empty((len(whole) if resident else 0, 4, size, size), dtype=torch.uint8, device=device)
@@ -91,7 +92,9 @@ class Pictures:
         progress("read pictures", len(whole), len(whole))
         if not whole.any():
             raise UserError("None of the pictures can be read.", "Make the labels anew with `vp3d data label`.")
-        self._complain = False
+        if self._complaints > _MOST_COMPLAINTS:
+            logger.warning("In all, %d of %d pictures cannot be used.", self._complaints, len(whole))
+        self._complaints = _MOST_COMPLAINTS  # they are named once, not in every batch
         self.chance = torch.tensor(np.where(whole, chance, 0), dtype=torch.float32, device=device)
         outlined = [any(picture.outlines) for picture in self._pictures]
         self.outlined = self.chance * torch.tensor(outlined, device=device)
@@ -129,8 +132,9 @@ class Pictures:
             ].transpose(2, 0, 1)
             result[3, :high, :wide] = cv2.resize(picture.mask(), (wide, high), interpolation=cv2.INTER_NEAREST)
         except (OSError, ValueError, TypeError, IndexError, cv2.error) as error:
-            if self._complain:
+            if self._complaints < _MOST_COMPLAINTS:
                 logger.warning("%s cannot be used (%s) and is left out.", picture.path, error)
+            self._complaints += 1
             return None
         return result
 

@@ -1,5 +1,8 @@
 """What cameras, light and compression do to pixels, on whole batches of RGB images (B, 3, H, W), 0…1."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch.nn import functional
 
@@ -17,31 +20,32 @@ _CHROMA_TABLE = (
 )  # fmt: skip
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
+_Between = Callable[..., torch.Tensor]
+"""Low, high and a shape to random numbers, the first axis that of the images."""
+
 
 def spoil(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Other colours and light, blur, noise, lower resolution and JPEG compression, each on some of the images."""
-    count = len(images)
 
-    def some(share: float) -> torch.Tensor:
-        return (torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share).float()
+    def draw(low: float, high: float, *shape: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
 
-    def between(low: float, high: float, *shape: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator, device=generator.device)
-
-    images = torch.lerp(images, _lit(images, between), some(0.8))
-    images = torch.lerp(images, _shaded(images, between), some(0.3))
-    images = torch.lerp(images, _blurred(images, between), some(0.3))
-    images = torch.lerp(images, _coarse(images), some(0.15))
-    noise = torch.randn(images.shape, generator=generator, device=images.device)
-    images = images + noise * between(0.0, 0.06, 1, 1, 1) * some(0.4)
-    images = torch.lerp(images, compressed(images.clamp(0, 1), between(10.0, 80.0)), some(0.4))
-    return images.clamp(0, 1)
+    images = images.clone()
+    for share, effect in _EFFECTS:
+        some = (draw(0, 1, len(images)) < share).nonzero()[:, 0]
+        if len(some):
+            images[some] = effect(images[some], partial(_each, draw, len(some)))
+    return images.clamp_(0, 1)
 
 
-def _lit(images: torch.Tensor, between) -> torch.Tensor:
+def _each(draw: _Between, count: int, low: float, high: float, *shape: int) -> torch.Tensor:
+    return draw(low, high, count, *shape)
+
+
+def _lit(images: torch.Tensor, between: _Between) -> torch.Tensor:
     """Gamma, contrast, brightness, saturation, hue and colour cast."""
-    images = images.clamp_min(1e-4) ** torch.exp(between(-0.6, 0.6, 1, 1, 1))
-    images = images * torch.exp(between(-0.25, 0.25, 3, 1, 1))
+    images = images.clamp_min(1e-4) ** torch.exp(between(-0.4, 0.4, 1, 1, 1))
+    images = images * torch.exp(between(-0.2, 0.2, 3, 1, 1))
     grey = (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
     images = grey + (images - grey) * between(0.0, 1.7, 1, 1, 1)
     angle = between(-0.5, 0.5, 1, 1, 1) * (between(0, 1, 1, 1, 1) < 0.4)
@@ -50,21 +54,21 @@ def _lit(images: torch.Tensor, between) -> torch.Tensor:
     mean = images.mean(1, keepdim=True)
     images = images * angle.cos() + turned * axis * angle.sin() + mean * (1 - angle.cos())
     middle = images.mean((2, 3), keepdim=True)
-    return (images - middle) * between(0.5, 1.5, 1, 1, 1) + middle + between(-0.2, 0.2, 1, 1, 1)
+    return (images - middle) * between(0.6, 1.4, 1, 1, 1) + middle + between(-0.15, 0.15, 1, 1, 1)
 
 
-def _shaded(images: torch.Tensor, between) -> torch.Tensor:
+def _shaded(images: torch.Tensor, between: _Between) -> torch.Tensor:
     """Light that changes over the picture, up to glare."""
     field = functional.interpolate(between(-1.0, 1.0, 1, 4, 4), images.shape[-2:], mode="bicubic", align_corners=False)
     return images * torch.exp(0.5 * field) + between(0.0, 0.4, 1, 1, 1) * field.clamp_min(0)
 
 
-def _blurred(images: torch.Tensor, between) -> torch.Tensor:
+def _blurred(images: torch.Tensor, between: _Between) -> torch.Tensor:
     """An elongated Gaussian in any direction: lack of focus, or movement."""
     count, channels = images.shape[:2]
     steps = torch.arange(_KERNEL, device=images.device) - _KERNEL // 2
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    angle, long, short = between(0.0, 3.1416, 1, 1), between(0.3, 3.0, 1, 1), between(0.3, 1.2, 1, 1)
+    angle, long, short = between(0.0, 3.1416, 1, 1), between(0.3, 2.2, 1, 1), between(0.3, 1.0, 1, 1)
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
     kernel = torch.exp(-0.5 * ((along / long) ** 2 + (across / short) ** 2))
     kernel = (kernel / kernel.sum((1, 2), keepdim=True)).repeat_interleave(channels, 0)[:, None]
@@ -74,8 +78,8 @@ def _blurred(images: torch.Tensor, between) -> torch.Tensor:
     return functional.conv2d(padded, kernel, groups=count * channels).reshape(images.shape)
 
 
-def _coarse(images: torch.Tensor) -> torch.Tensor:
-    small = functional.interpolate(images, scale_factor=0.45, mode="area")
+def _coarse(images: torch.Tensor, between: _Between) -> torch.Tensor:
+    small = functional.interpolate(images, scale_factor=float(between(0.4, 0.8).mean()), mode="area")
     return functional.interpolate(small, images.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -96,3 +100,19 @@ def compressed(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     blocks = torch.einsum("ui,bchuwv,vj->bchiwj", cosine, waves, cosine)
     ycc = blocks.reshape(images.shape) + images.new_tensor((128.0, 0.0, 0.0))[:, None, None]
     return (torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), ycc) / 255).clamp(0, 1)
+
+
+def _noisy(images: torch.Tensor, between: _Between) -> torch.Tensor:
+    # The sum of three uniform numbers is near enough to a normal one.
+    shape = images.shape[1:]
+    return images + (between(-1, 1, *shape) + between(-1, 1, *shape) + between(-1, 1, *shape)) * between(
+        0.0, 0.06, 1, 1, 1
+    )
+
+
+def _compressed(images: torch.Tensor, between: _Between) -> torch.Tensor:
+    return compressed(images.clamp(0, 1), between(10.0, 80.0))
+
+
+_EFFECTS = ((0.7, _lit), (0.2, _shaded), (0.15, _blurred), (0.1, _coarse), (0.2, _noisy), (0.25, _compressed))
+"""How often each is applied."""

@@ -77,7 +77,7 @@ def test_the_same_state_draws_the_same_batch_and_covered_joints_count_less(tmp_p
     one, two = (draw(pictures, 4, 64, generator(3), hide) for _ in range(2))
     torch.testing.assert_close(one.images, two.images, rtol=0, atol=0)
     plain = draw(pictures, 4, 64, generator(3), ())
-    assert one.weight.sum() < 0.9 * plain.weight.sum()
+    assert one.weight.sum() < 0.92 * plain.weight.sum()
     assert one.images.shape == (4, 3, 64, 64) and one.images.min() >= 0 and one.images.max() <= 1
 
 
