@@ -230,12 +230,14 @@ def _linearise(cameras: Cameras, points: Points, seen: Observations, unknown: Un
         gradient[-1] += (np.log(cameras.focal) - mean) * (noise / sigma) ** 2
 
     basis = _tangents(points.direction)
+    if not unknown.points:
+        nothing = sparse.csr_matrix((len(active), 3 * known))
+        return _System(active, basis, camera.tocsc(), nothing, np.zeros((known, 3, 3)), gradient, np.zeros((known, 3)))
     by_point = np.zeros((len(Y), 2, 3))
-    if unknown.points:
-        by_point[..., :2] = by_X @ basis[seen.point]
-        if unknown.depth:
-            by_point[..., 2] = -np.einsum("mcx,mx->mc", by_X, cameras.place[seen.camera])
-        by_point *= root[:, None, None]
+    by_point[..., :2] = by_X @ basis[seen.point]
+    if unknown.depth:
+        by_point[..., 2] = -np.einsum("mcx,mx->mc", by_X, cameras.place[seen.camera])
+    by_point *= root[:, None, None]
     blocks = np.einsum("mca,mcb->mab", by_point, by_point)
     pull = np.einsum("mca,mc->ma", by_point, residual)
     point = np.stack([np.bincount(seen.point, b, known) for b in blocks.reshape(-1, 9).T], -1).reshape(-1, 3, 3)
@@ -257,21 +259,32 @@ def _noise(residual: np.ndarray, weight: np.ndarray) -> float:
     return float(max(np.sqrt((residual**2).sum() / max(2 * weight.sum(), 1.0)), _FLOOR_SIGMA))
 
 
-def _reduce(system: _System, damping: float) -> tuple[sparse.csc_matrix, np.ndarray, sparse.csr_matrix]:
+def _reduce(system: _System, damping: float) -> tuple[sparse.csc_matrix, np.ndarray, sparse.csr_matrix | None]:
     """Cameras' equations with the points eliminated, their right side, and the inverse of the points' blocks."""
+    diagonal = sparse.diags(system.camera.diagonal() * damping + _REGULAR)
+    if not system.cross.nnz:
+        return (system.camera + diagonal).tocsc(), system.gradient, None
     damped = system.point + np.eye(3) * (np.einsum("pii->pi", system.point)[:, None] * damping + _REGULAR)
-    inverse = np.linalg.inv(damped)
+    inverse = _inverse(damped)
     known = len(inverse)
     blocks = sparse.bsr_matrix((inverse, np.arange(known), np.arange(known + 1)), shape=(3 * known, 3 * known)).tocsr()
-    diagonal = system.camera.diagonal() * damping + _REGULAR
     carried = system.cross @ blocks
-    reduced = system.camera + sparse.diags(diagonal) - carried @ system.cross.T
+    reduced = system.camera + diagonal - carried @ system.cross.T
     return reduced.tocsc(), system.gradient - carried @ system.point_gradient.ravel(), blocks
+
+
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Of symmetric matrices (P, 3, 3), by cofactors: many times faster than one by one."""
+    a, b, c = matrices[:, 0], matrices[:, 1], matrices[:, 2]
+    cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1)
+    return cofactors / np.einsum("px,px->p", a, cofactors[:, 0])[:, None, None]
 
 
 def _step(system: _System, damping: float) -> tuple[np.ndarray, np.ndarray]:
     reduced, gradient, blocks = _reduce(system, damping)
     step = -splu(reduced).solve(gradient) if len(gradient) else gradient
+    if blocks is None:
+        return step, np.zeros_like(system.point_gradient)
     point_step = -blocks @ (system.point_gradient.ravel() + system.cross.T @ step)
     return step, point_step.reshape(-1, 3)
 

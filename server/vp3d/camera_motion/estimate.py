@@ -28,8 +28,10 @@ _STILL = 0.5
 """px of the small copy within which the median feature of a still camera stays."""
 _ENOUGH = 8
 """Features without which nothing can be said."""
+_MOVED = 1.0
+"""px of the small copy by which a motion has to move the median feature: features that rest creep, too."""
 _SUSTAINED = 3
-"""Frames that have to be moved for the camera to have moved."""
+"""Frames in which it has to."""
 _SHARE = 0.7
 """Share of the features by whose error a motion is judged: the rest may be leaves, screens, and people not found."""
 _PROVEN = 0.5
@@ -190,20 +192,23 @@ def _shot(
 
 def _solve(shot: Shot) -> _Solved:
     resting = _resting_error(shot)
-    hot = _frame_medians(shot, resting) > _STILL
+    medians = _frame_medians(shot, resting)
+    hot, sure = medians > _STILL, (medians > _MOVED).sum() < _SUSTAINED
     if hot.sum() < _SUSTAINED:
         return _Solved("static", None, _judge(resting))
     tried = _attempts(shot)
     comparable = np.isfinite([track.error for _, track in tried]).all(0)
     errors = [_judge(track.error[comparable]) for _, track in tried]
     if not comparable.any() or min(errors) > _POOR:
-        return _Solved("static", None, _judge(resting), sure=False)
+        return _Solved("static", None, _judge(resting), sure)
     enough = max(_BETTER * min(errors), min(errors) + _BETTER_PX)
     simplest = next(i for i, error in enumerate(errors) if error <= enough)
     kind, track = tried[simplest]
     seen = hot[shot.row] & comparable
     if not seen.any() or np.median(track.error[seen]) > _PROVEN * np.median(resting[seen]):
-        return _Solved("static", None, _judge(resting), sure=False)
+        return _Solved("static", None, _judge(resting), sure)
+    if (_frame_medians(shot, track.moved) > _MOVED).sum() < _SUSTAINED:
+        return _Solved("static", None, _judge(resting))
     if kind == "tripod" and _largest_turn(track) < _TURNED:
         kind = "static"
     return _Solved(kind, track, errors[simplest])
@@ -229,9 +234,13 @@ def _attempts(shot: Shot) -> list[tuple[str, Track]]:
 
 
 def _resting_error(shot: Shot) -> np.ndarray:
-    """(M,) px from where each feature was seen first."""
-    _, first = np.unique(shot.feature, return_index=True)
-    return np.linalg.norm(shot.place - shot.place[first][shot.feature], axis=-1)
+    """(M,) px from the middle of where each feature was seen."""
+    middle = np.zeros((int(shot.feature.max(initial=-1)) + 1, 2))
+    order = np.argsort(shot.feature, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(shot.feature[order])) + 1):
+        if len(rows):
+            middle[shot.feature[rows[0]]] = np.median(shot.place[rows], axis=0)
+    return np.linalg.norm(shot.place - middle[shot.feature], axis=-1)
 
 
 def _frame_medians(shot: Shot, error: np.ndarray) -> np.ndarray:

@@ -59,6 +59,7 @@ class Track:
         cameras: of the T frames, first one at the origin with unit rotation and zoom; place in units of the median
             distance of the background.
         error: (M,) px of the small copy, of each of the shot's observations; NaN where the feature was not used.
+        moved: (M,) px from where the first frame's camera would have seen it; 0 where the feature was not used.
         focal_sigma: relative.
         keys: number of key-frames.
         points: number of features.
@@ -66,6 +67,7 @@ class Track:
 
     cameras: Cameras
     error: np.ndarray
+    moved: np.ndarray
     focal_sigma: float
     keys: int
     points: int
@@ -342,6 +344,9 @@ def _whole(
     place, in_camera = projected(every, points, seen)
     error = np.full(len(shot.row), np.nan)
     error[used] = np.linalg.norm(place - seen.place, axis=-1)
+    at_first, _ = projected(every, points, Observations(np.zeros_like(seen.camera), seen.point, seen.place))
+    moved = np.zeros(len(shot.row))
+    moved[used] = np.nan_to_num(np.linalg.norm(place - at_first, axis=-1))
     unit = 1.0
     if unknown.place:
         inverse = points.inverse[seen.point]
@@ -356,6 +361,7 @@ def _whole(
             float(every.focal * np.exp(every.log_zoom[0])),
         ),
         error,
+        moved,
         focal_sigma,
         len(keys),
         len(features),
