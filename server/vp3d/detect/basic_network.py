@@ -25,6 +25,9 @@ VERSION = 1
 WIDTHS = (32, 48, 96, 128, 160)
 """Channels at strides 2, 4, 8, 16 and 32."""
 
+SHORT_SIDE = {"fast": 192, "normal": 256, "fine": 352}
+"""Short side of the network's input (px) per level of detail."""
+
 _BLOCKS = (0, 1, 2, 3, 2)
 _HIDDEN = 128
 _HINT = "Choose weights written by `vp3d train detector`."

@@ -1,4 +1,4 @@
-"""The bottom-up detector: one network over the whole image, joints grouped into people afterwards."""
+"""Bottom-up detectors: one network over the whole image, joints grouped into people afterwards."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from vp3d.common.skeletons import BODY_21
-from vp3d.detect import WEIGHTS
+from vp3d.detect import WEIGHTS, basic_network
 from vp3d.detect.grouping import affinity_matrix, group
 from vp3d.detect.layout import ALL_KEYPOINTS, LIGHTWEIGHT_OPENPOSE, STRIDE, MapLayout
 from vp3d.detect.openvino_ir import load_network
@@ -62,30 +62,49 @@ def _people(slots: list[np.ndarray], peaks: Peaks, scale: tuple[float, float]) -
 
 
 class BottomUp:
-    """Lightweight OpenPose behind the `Detector` interface."""
+    """A bottom-up network behind the `Detector` interface.
 
-    name = "bottom-up"
+    Args:
+        weights: graph of Lightweight OpenPose (.xml), or weights of `vp3d train detector` (.safetensors).
+        detail: "fast", "normal" or "fine".
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: the weights are missing or damaged, or there is no such device.
+    """
 
     def __init__(self, weights: Path, detail: str = "normal", device: str = "auto") -> None:
-        self._short_side = SHORT_SIDE[detail]
-        self._runtime = open_runtime(load_network(weights), device)
+        self.weights = weights
+        if weights.suffix == ".safetensors":
+            trained = basic_network.load(weights)
+            network, self.name, self.licence = trained.build(), "basic", trained.licence
+            self._short_side = basic_network.SHORT_SIDE[detail]
+            self.description = (
+                f"The basic bottom-up detector ({weights.name}, short side {self._short_side} px) found everyone in "
+                "the picture at once; Lightweight OpenPose (8 MB of weights, downloaded once) would be more exact."
+            )
+        else:
+            network, self.name = load_network(weights), "bottom-up"
+            self.licence = MODELS[WEIGHTS[self.name]].licence
+            self._short_side = SHORT_SIDE[detail]
+            self.description = (
+                f"The bottom-up detector (Lightweight OpenPose, short side {self._short_side} px) found everyone in "
+                "the picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
+            )
+        self._layout: MapLayout = network.layout
+        self._runtime = open_runtime(network, device)
         self.batch_size = self._runtime.batch_size
-        self.licence = MODELS[WEIGHTS[self.name]].licence
-        self.description = (
-            f"The bottom-up detector (Lightweight OpenPose, short side {self._short_side} px) found everyone in the "
-            "picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
-        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[People]:
         """See `Detector`."""
         if not images:
             return []
         height, width = images[0].shape[:2]
-        size = input_size(width, height, self._short_side)
+        size = input_size(width, height, self._short_side, self._layout.multiple)
         method = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
         batch = np.stack([cv2.resize(image, size, interpolation=method) for image in images])
         scale = width / size[0], height / size[1]
-        return [decode(heat, affinity, scale) for heat, affinity in self._runtime.run(batch)]
+        return [decode(heat, affinity, scale, self._layout) for heat, affinity in self._runtime.run(batch)]
 
     def close(self) -> None:
         """See `Detector`."""

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import numpy as np
 
+from vp3d import models
 from vp3d.common.skeletons import BODY_21
 from vp3d.detect import WEIGHTS
 from vp3d.detect.types import People
 from vp3d.errors import UserError
-from vp3d.models import MODELS
 
 # MediaPipe's landmark for every joint of BODY_21 (its "foot index" is the tip of the big toe).
 _LANDMARKS = {
@@ -66,13 +66,14 @@ class MediaPipePose:
 
     name = "mediapipe"
     batch_size = 8
-    licence = MODELS[WEIGHTS[name]].licence
+    licence = models.MODELS[WEIGHTS[name]].licence
     description = (
         "MediaPipe Pose followed one person, heels and toes included; the bottom-up detector (8 MB of weights, "
         "downloaded once) would find everyone in the picture."
     )
 
     def __init__(self) -> None:
+        self.weights = models.require(WEIGHTS[self.name])
         with _quiet():
             pose = _import_pose()
             self._pose = pose.Pose(

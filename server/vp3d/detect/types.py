@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -40,12 +41,14 @@ class Detector(Protocol):
         name: what `open_detector` calls it.
         description: one sentence for the panel and the report: which detector ran and what the other would give.
         licence: of its weights.
+        weights: file that they are in.
         batch_size: how many images to pass at once for full speed.
     """
 
     name: str
     description: str
     licence: str
+    weights: Path
     batch_size: int
 
     def detect(self, images: Sequence[np.ndarray]) -> list[People]:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from vp3d.detect import open_detector
 from vp3d.detect.basic_network import BasicNetwork, Weights, load, save
 from vp3d.detect.layout import ALL_KEYPOINTS
 from vp3d.errors import UserError
@@ -46,3 +47,14 @@ def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         save(Weights({key: value for key, value in state.items() if key != name}), path)
         with pytest.raises(UserError, match="no weights of a detector"):
             load(path)
+
+
+def test_weights_that_somebody_trained_are_a_detector(tmp_path: Path) -> None:
+    path = tmp_path / "ours.safetensors"
+    save(Weights(BasicNetwork(SMALL).state_dict(), "CC0"), path)
+    detector = open_detector(str(path), "fast", "cpu")
+    assert (detector.name, detector.licence, detector.weights) == ("basic", "CC0", path)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    (found,) = detector.detect([image])
+    assert found.joints.shape[1:] == (21, 2)
+    detector.close()
