@@ -74,6 +74,9 @@ def capture(
     camera: Annotated[
         str | None, typer.Option(help="The camera in it that took the clip. [default: that of the clip's name]")
     ] = None,
+    camera_file: Annotated[
+        Path | None, typer.Option(help="Camera that is known already: only the people are solved.")
+    ] = None,
     height: Annotated[
         float | None, typer.Option(help="Height of the first person in metres, which scales all.")
     ] = None,
@@ -98,6 +101,7 @@ def capture(
         fov_deg=fov,
         calibration=None if calibration is None else str(calibration),
         camera=camera,
+        camera_file=None if camera_file is None else str(camera_file),
         height_m=height,
         foot_lock=foot_lock,
     )

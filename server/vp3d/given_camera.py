@@ -93,11 +93,11 @@ class GivenCamera:
             note=f"The camera is “{self.name}”, as it was given.",
         )
 
-    def world(self, solution: Solution) -> Solution:
+    def world(self, solution: Solution, sized: bool = False) -> Solution:
         """People that were solved with `motion`, in this camera's own world, and with it as their camera.
 
-        A camera that travels gives them their size; one that does not gives it by its height over the floor, if that
-        makes people of them. Without metres, world and sizes stay as they were solved.
+        A camera that travels gives them their size; one that does not gives it by its height over the floor, unless
+        they are `sized` already or that would make no people of them. Without metres, world and sizes stay as solved.
         """
         if not self.metres:
             return solution
@@ -108,7 +108,7 @@ class GivenCamera:
             size = float(np.linalg.norm(ours - ours[0]) / travelled)
         else:
             size = float(ours[0, 2] / solved[0, 2])
-            size = size if _LIKELY_SIZE[0] < size < _LIKELY_SIZE[1] else 1.0
+            size = size if _LIKELY_SIZE[0] < size < _LIKELY_SIZE[1] and not sized else 1.0
         joints = size * (solution.joints - solved[0]) @ A.T + ours[0]
         right, down, ahead = self.camera.R[0]
         report = dict(solution.report)

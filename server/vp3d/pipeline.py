@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vp3d import __version__, cache, camera_motion, detect, lift, media, models, refine, track
+from vp3d import __version__, cache, camera_motion, detect, given_camera, lift, media, models, refine, track
 from vp3d.calibration import CalibratedCamera, pick, read_calibration
 from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import Camera, undistort_points
@@ -21,6 +21,7 @@ from vp3d.common.take import Take
 from vp3d.detect import SEEN, People
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
+from vp3d.given_camera import GivenCamera
 from vp3d.progress import Progress, silent
 from vp3d.refine import background
 from vp3d.track import Tracks
@@ -41,8 +42,9 @@ class Options:
         end: frame after the last, or None for the whole video.
         every: use every n-th frame.
         fps: frames per second, where the file does not say it rightly; None for what it says, images 24.
-        detector: "auto", "bottom-up" or "mediapipe".
+        detector: as for `detect.open_detector`.
         detail: "fast", "normal" or "fine": the size at which the detector looks.
+        detect_every: look at every n-th frame only, and follow joints by optical flow between.
         device: "auto", "cpu", "cuda" or "mps".
         lifter: weights by name or path, None for the bundled ones.
         focal_px: focal length in px, where known.
@@ -51,6 +53,7 @@ class Options:
         fov_deg: horizontal field of view in degrees.
         calibration: path of a calibration file, as `calibration.read_calibration` takes it.
         camera: which of its cameras took the clip; None for the only one, or that of the clip's name.
+        camera_file: path of a camera that is known already, as `given_camera.read` takes it: only people are solved.
         height_m: stature of the first person chosen, which scales the world; None where it is not known.
         foot_lock: 0 to 1, how firmly planted feet are held in place.
     """
@@ -62,6 +65,7 @@ class Options:
     fps: float | None = None
     detector: str = "auto"
     detail: str = "normal"
+    detect_every: int = 1
     device: str = "auto"
     lifter: str | None = None
     focal_px: float | None = None
@@ -70,6 +74,7 @@ class Options:
     fov_deg: float | None = None
     calibration: str | None = None
     camera: str | None = None
+    camera_file: str | None = None
     height_m: float | None = None
     foot_lock: float = 1.0
 
@@ -146,14 +151,6 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     if options.fps:
         info = dataclasses.replace(info, fps=_rate(options.fps))
     size = (info.width, info.height)
-    lens = refine.choose_lens(
-        info,
-        focal_px=options.focal_px,
-        focal_mm=options.focal_mm,
-        sensor_mm=options.sensor_mm,
-        fov_deg=options.fov_deg,
-        calibration=_calibrated(options, video),
-    )
     stop = min(options.end or info.frame_count, info.frame_count)
     wanted = range(options.start, stop, options.every)
     if not wanted:
@@ -161,6 +158,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             f"The frame range starts after the end of {video.name}, which has {info.frame_count} frames.",
             "Choose an earlier start.",
         )
+    given = _given(options)
+    lens = given.at(np.array(wanted), *size).lens() if given else _lens(info, options)
     choose_device(options.device)
     lifter = lift.load_lifter(options.lifter, options.device)
     stages = _Stages()
@@ -181,7 +180,11 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     seen = {**source, **detector_about["key"]}
     edges = _background(video, everyone, seen, stages, progress)
     clip = camera_motion.Clip(video, frames, everyone.joints, size, float(info.fps))
-    motion, lens = _camera(clip, lens, edges, seen, stages, progress)
+    if given:
+        given = given.at(frames, *size)
+        motion = given.motion(frames)
+    else:
+        motion, lens = _camera(clip, lens, edges, seen, stages, progress)
     everyone = everyone.split(motion.shots)
     chosen = _choose(everyone, options.people, motion)
     _refuse_glimpses(everyone.people(chosen), video)
@@ -192,6 +195,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     poses = _lift(lifter, everyone, lens, motion, size, fps, inputs, stages, progress)
     wishes = refine.Wishes(options.height_m, int(chosen[0]), options.foot_lock)
     solution = _refine(everyone, poses, lens, motion, size, float(info.fps), edges, wishes, inputs, stages, progress)
+    if given:
+        solution = given.world(solution, sized=options.height_m is not None)
 
     tracks, joints = everyone.people(chosen), solution.joints[chosen]
     if not np.isfinite(joints).any():
@@ -249,6 +254,26 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     )
 
 
+def _given(options: Options) -> GivenCamera | None:
+    if options.camera_file is None:
+        return None
+    lens = (options.focal_px, options.focal_mm, options.sensor_mm, options.fov_deg, options.calibration)
+    if any(value is not None for value in lens):
+        raise UserError("A camera that is given brings its lens.", "Give the camera or the lens, not both.")
+    return given_camera.read(options.camera_file)
+
+
+def _lens(info: media.VideoInfo, options: Options) -> refine.Lens:
+    return refine.choose_lens(
+        info,
+        focal_px=options.focal_px,
+        focal_mm=options.focal_mm,
+        sensor_mm=options.sensor_mm,
+        fov_deg=options.fov_deg,
+        calibration=_calibrated(options, info.path),
+    )
+
+
 def _calibrated(options: Options, video: Path) -> CalibratedCamera | None:
     if options.calibration is None:
         if options.camera is not None:
@@ -281,9 +306,13 @@ def _detect(
 
     The video is opened once, at the first chunk that is not saved: to seek costs up to a whole group of pictures.
     """
-    detector = detect.open_detector(options.detector, options.detail, options.device)
-    weights = models.require(detect.WEIGHTS[detector.name])
-    key = {"detector": detector.name, "detail": options.detail, "weights": cache.file_stamp(weights)}
+    detector = detect.open_detector(options.detector, options.detail, options.device, options.detect_every)
+    key = {
+        "detector": detector.name,
+        "detail": options.detail,
+        "detect_every": options.detect_every,
+        "weights": cache.file_stamp(detector.weights),
+    }
     frames: list[int] = []
     people: list[People] = []
     stream: Iterator[media.Frame] = iter(())

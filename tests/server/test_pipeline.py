@@ -1,5 +1,6 @@
 """The whole chain on real frames, and what bad input gets."""
 
+import dataclasses
 import json
 import resource
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from vp3d import paths, pipeline
+from vp3d import export, paths, pipeline
 from vp3d.common import take as takes
 from vp3d.errors import Cancelled, UserError
 from vp3d.media import read_frames
@@ -52,7 +53,7 @@ def test_a_capture_of_the_demo_clip(clip: Path, tmp_path: Path) -> None:
     heights = take.joints3d[0, :, :, 2]
     assert np.nanmin(heights) > -0.1 and 1.2 < np.nanmedian(np.nanmax(heights, 1)) < 2.2, "standing on the floor, Z up"
     ended = dict.fromkeys(stage for stage, done, total in calls if done == total)
-    assert list(ended) == ["detect", "background", "lift", "refine"]
+    assert list(ended) == ["detect", "background", "camera", "lift", "refine"]
     takes.save(take, tmp_path / "take.vp3d")
     report = takes.load(tmp_path / "take.vp3d").report
     assert report["people"][0]["frames"] >= 43 and report["detector"]["licence"] and report["lens"]["note"]
@@ -68,8 +69,36 @@ def test_a_second_capture_and_another_lens_detect_nothing_again(clip: Path) -> N
     ]
     assert not any(cached[0].values())
     assert all(cached[1].values())
-    assert cached[2] == {"detect": True, "track": True, "background": True, "lift": False, "refine": False}
+    assert cached[2] == {
+        "detect": True,
+        "track": True,
+        "background": True,
+        "camera": True,
+        "lift": False,
+        "refine": False,
+    }
     np.testing.assert_array_equal(first.joints3d, again.joints3d)
+
+
+def test_a_camera_that_is_given_stays_as_it_is(clip: Path, tmp_path: Path) -> None:
+    """A take's own camera, moved elsewhere, given for the same clip: people come along, and are as large."""
+    solved = pipeline.capture(clip, Options(detector="mediapipe", end=45))
+    turn = cv2.Rodrigues(np.array([0, 0, 0.8]))[0]
+    moved = dataclasses.replace(
+        solved,
+        camera_R=solved.camera_R @ turn.T,
+        camera_t=solved.camera_t - solved.camera_R @ turn.T @ [3.0, -2, 0],
+    )
+    (path,) = export.write(moved, tmp_path / "camera.json", "json")
+    take = pipeline.capture(clip, Options(detector="mediapipe", end=45, camera_file=str(path)))
+    for name in ("camera_K", "camera_R", "camera_t"):
+        np.testing.assert_allclose(getattr(take, name), getattr(moved, name), atol=1e-9)
+    assert take.report["lens"]["source"] == "given"
+    wanted = solved.joints3d[0] @ turn.T + [3.0, -2, 0]
+    assert np.nanmedian(np.linalg.norm(take.joints3d[0] - wanted, axis=-1)) < 0.2
+    assert np.nanmedian(take.residual_px) < 1.2 * np.nanmedian(solved.residual_px)
+    with pytest.raises(UserError, match="brings its lens"):
+        pipeline.capture(clip, Options(camera_file=str(path), focal_px=900.0))
 
 
 def test_a_cancelled_detection_goes_on_from_its_last_chunk(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
