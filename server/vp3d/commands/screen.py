@@ -23,6 +23,7 @@ STAGES = {
     "train": "Training",
     "label": "Labelling",
     "read pictures": "Reading pictures",
+    "render": "Rendering",
     "evaluate": "Evaluating",
 }
 

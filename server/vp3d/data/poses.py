@@ -73,7 +73,7 @@ KINDS = {
 
 
 def from_recordings(recordings: Sequence[Recording]) -> np.ndarray:
-    """Poses (N, 22, 3) m of `bodies.POINTS`, hips at the origin, that differ from the ones before in their recording."""
+    """Poses (N, 22, 3) m of `bodies.POINTS`, hips at the origin, each different from the one before it in time."""
     poses = []
     step = round(SAMPLED_S * STORED_FPS)
     for recording in recordings:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,7 @@ def _job(settings: RenderSettings, progress: Progress) -> dict:
     people = list(range(len(rocketbox) + (MAKEHUMAN_PEOPLE if makehuman else 0)))
     shuffled = np.random.default_rng(settings.seed).permutation(people).tolist()
     held = max(1, round(HELD_OUT * len(people))) if settings.views > 1 else 0
+    unseen = RIGS * 3 // 4
     job = {
         "views": settings.views,
         "size": settings.size,
@@ -151,7 +152,7 @@ def _job(settings: RenderSettings, progress: Progress) -> dict:
         "motion": [str(path.absolute()) for path in settings.motion],
         "held_out": HELD_OUT,
         "subjects": {"train": sorted(shuffled[held:]), "test": sorted(shuffled[:held])},
-        "rigs": {"train": list(range(RIGS * 3 // 4)), "test": list(range(RIGS * 3 // 4, RIGS))},
+        "rigs": {"train": list(range(unseen)), "test": list(range(unseen, RIGS))} if settings.views > 1 else {},
     }
     kept = folder / "settings.json"
     if kept.exists() and json.loads(kept.read_text("utf-8")) != job:

@@ -1,6 +1,8 @@
 """Clothes, hair and skin of a figure: which face of the mesh is what, and a colour for every corner."""
 
 import colorsys
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +17,10 @@ HAIRS = (
     (0.02, 0.015, 0.01), (0.06, 0.035, 0.02), (0.14, 0.08, 0.04), (0.30, 0.20, 0.10), (0.25, 0.25, 0.25),
     (0.01, 0.01, 0.012), (0.45, 0.32, 0.16), (0.60, 0.60, 0.58), (0.22, 0.07, 0.03),
 )  # fmt: skip
+
+
+ARM = ("upper_arm", "forearm", "hand")
+LEG = ("thigh", "shin", "foot")
 
 
 @dataclass(frozen=True)
@@ -66,30 +72,33 @@ def _along(figure: Figure, side: str, bones: tuple[str, str, str]) -> np.ndarray
     """Where each vertex lies along a limb: 0 at its root, 1 at the middle joint, 2 at its end."""
     starts = [figure.head(f"{side}_{bone}") for bone in bones]
     parts = []
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in itertools.pairwise(starts):
         axis = end - start
         parts.append((figure.vertices - start) @ axis / (axis @ axis))
     return np.where(parts[1] > 0, 1 + parts[1], np.minimum(parts[0], 1))
 
 
+def _moved_by(figure: Figure, *parts: str) -> np.ndarray:
+    """Vertices (V,) bool that one of the bones moves most; names of limbs stand for both sides."""
+    named = {f"{side}{part}" for part in parts for side in ("", "left_", "right_")}
+    return np.isin(figure.bones[:, 0], [b for b, bone in enumerate(BONES) if bone in named])
+
+
 def _zones(figure: Figure, outfit: Outfit) -> np.ndarray:
     """Material that an outfit gives each vertex of a body, wherever it has one."""
-    dominant = figure.bones[:, 0]
     zones = np.full(len(figure.vertices), SKIN)
     x, y, z = figure.vertices.T
-    torso = np.isin(dominant, [BONES.index(b) for b in ("pelvis", "spine", "upper_spine", "chest")])
-    clavicles = np.isin(dominant, [BONES.index(f"{side}_clavicle") for side in ("left", "right")])
+    torso = _moved_by(figure, "pelvis", "spine", "upper_spine", "chest")
     waist = figure.head("pelvis")[2] + outfit.waist + 0.05
-    zones[torso | clavicles] = TOP
+    zones[torso | _moved_by(figure, "clavicle")] = TOP
     zones[torso & (z < waist)] = BOTTOM
+    trousers = outfit.leg if outfit.skirt is None else 0.3
     for side in ("left", "right"):
-        arm = np.isin(dominant, [BONES.index(f"{side}_{b}") for b in ("upper_arm", "forearm")])
-        zones[arm & (_along(figure, side, ("upper_arm", "forearm", "hand")) < outfit.sleeve)] = TOP
-        legs = np.isin(dominant, [BONES.index(f"{side}_{b}") for b in ("thigh", "shin")])
-        end = outfit.leg if outfit.skirt is None else 0.3
-        zones[legs & (_along(figure, side, ("thigh", "shin", "foot")) < end)] = BOTTOM
-        feet = np.isin(dominant, [BONES.index(f"{side}_{b}") for b in ("foot", "toe")])
-        zones[feet] = SKIN if outfit.barefoot else SHOES
+        arm = _moved_by(figure, f"{side}_upper_arm", f"{side}_forearm")
+        zones[arm & (_along(figure, side, ARM) < outfit.sleeve)] = TOP
+        leg = _moved_by(figure, f"{side}_thigh", f"{side}_shin")
+        zones[leg & (_along(figure, side, LEG) < trousers)] = BOTTOM
+    zones[_moved_by(figure, "foot", "toe")] = SKIN if outfit.barefoot else SHOES
     neck = figure.head("neck")
     open_neck = (np.hypot(x, (neck[2] - z) * 0.6) < outfit.neckline) & (y < neck[1])
     zones[(zones == TOP) & open_neck] = SKIN
@@ -117,7 +126,7 @@ def dress_body(figure: Figure, outfit: Outfit, helpers: dict[str, np.ndarray]) -
     if outfit.skirt is None:
         keep[in_skirt] = False
     else:
-        length = np.maximum(*(_along(figure, side, ("thigh", "shin", "foot")) for side in ("left", "right")))
+        length = np.maximum(*(_along(figure, side, LEG) for side in ("left", "right")))
         keep[in_skirt] = (length[triangles[in_skirt]] < outfit.skirt).all(1)
         materials[in_skirt] = BOTTOM
     hair = materials == HAIR
@@ -130,9 +139,7 @@ def dress_body(figure: Figure, outfit: Outfit, helpers: dict[str, np.ndarray]) -
     scalp = _scalp(figure)
     if outfit.hair != "bald":
         vertices += normals * (np.clip(scalp / 0.03, 0, 1) * (0.012 if outfit.hair == "short" else 0.004))[:, None]
-    vertices[:, 2] -= vertices[:13380, 2].min()
-    heads = figure.heads
-    return replace(figure, vertices=vertices, heads=heads, triangles=triangles[keep], materials=materials[keep])
+    return replace(figure, vertices=vertices, triangles=triangles[keep], materials=materials[keep])
 
 
 def shorten(figure: Figure, outfit: Outfit) -> Figure:
@@ -140,22 +147,18 @@ def shorten(figure: Figure, outfit: Outfit) -> Figure:
     zones = _zones(figure, replace(outfit, waist=0.0, neckline=0.0, skirt=None))
     face_zones = zones[figure.triangles]
     bare = (face_zones == SKIN).all(1) & np.isin(figure.materials, (TOP, BOTTOM))
-    limbs = [
-        BONES.index(f"{side}_{b}") for side in ("left", "right") for b in ("upper_arm", "forearm", "thigh", "shin")
-    ]
-    bare &= np.isin(figure.bones[figure.triangles[:, 0], 0], limbs)
+    bare &= _moved_by(figure, "upper_arm", "forearm", "thigh", "shin")[figure.triangles[:, 0]]
     return replace(figure, materials=np.where(bare, SKIN, figure.materials))
 
 
 def _scalp(figure: Figure) -> np.ndarray:
     """How far (m) each vertex of the head lies inside the hair line, negative outside."""
-    x, y, z = figure.vertices.T
+    _, y, z = figure.vertices.T
     eyes = figure.labels["left_eye"][1][2]
     ears = figure.labels["left_ear"][1][1]
     back = np.clip((y - (ears - 0.09)) / 0.16, 0, 1)
     line = eyes + np.where(back < 0.5, 0.068 - 0.06 * back, 0.038 - 0.30 * (back - 0.5))
-    head = figure.bones[:, 0] == BONES.index("head")
-    return np.where(head, z - line, -1.0)
+    return np.where(_moved_by(figure, "head"), z - line, -1.0)
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -192,7 +195,7 @@ def paint(figure: Figure, outfit: Outfit, rng: np.random.Generator) -> np.ndarra
         elif material == HAIR:
             colours[which] = hair
         elif material == EYE:
-            colours[which] = _eye_colours(figure, points, rng)
+            colours[which] = _eye_colours(points, rng)
         elif material == HEAD:
             colours[which] = _head_colours(figure, outfit, figure.triangles[which], skin, hair)
         else:
@@ -201,12 +204,10 @@ def paint(figure: Figure, outfit: Outfit, rng: np.random.Generator) -> np.ndarra
     return np.clip(colours * uneven[..., None], 0, 1)
 
 
-def _eye_colours(figure: Figure, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _eye_colours(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     iris = np.array([(0.03, 0.02, 0.015), (0.10, 0.06, 0.03), (0.08, 0.12, 0.16)][rng.integers(3)])
-    distance = np.minimum(
-        *(np.linalg.norm(points - figure.labels[f"{side}_eye"][1], axis=-1) for side in ("left", "right"))
-    )
-    return np.where((distance < 0.0065)[..., None], iris, np.array([0.72, 0.70, 0.68]))
+    in_front = points[..., 1] < points[..., 1].min() + 0.002
+    return np.where(in_front[..., None], iris, np.array([0.72, 0.70, 0.68]))
 
 
 def _head_colours(
@@ -249,7 +250,7 @@ def fabric_colour(rng: np.random.Generator) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.08, 0.75))
 
 
-def smooth_noise(rng: np.random.Generator, frequency: float):
+def smooth_noise(rng: np.random.Generator, frequency: float) -> Callable[[np.ndarray], np.ndarray]:
     """A smooth random function of points (..., 3), mean 0, standard deviation about 1, `frequency` cycles a metre."""
     waves = (rng.normal(size=(3, 8)) * frequency * 2.2).astype(np.float32)
     phases = rng.uniform(0, 2 * np.pi, 8).astype(np.float32)

@@ -17,8 +17,9 @@ POINTS = (
 
 _SIDES = ("left", "right")
 _SIDE_BONES = ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
-BONES = ("pelvis", "spine", "upper_spine", "chest", "neck", "head") + tuple(
-    f"{side}_{bone}" for side in _SIDES for bone in _SIDE_BONES
+BONES = (
+    *("pelvis", "spine", "upper_spine", "chest", "neck", "head"),
+    *(f"{side}_{bone}" for side in _SIDES for bone in _SIDE_BONES),
 )
 _PARENT_OF = {
     "spine": "pelvis", "upper_spine": "spine", "chest": "upper_spine", "neck": "chest", "head": "neck",
@@ -112,7 +113,7 @@ def pose_figure(figure: Figure, points: np.ndarray, turn: float = 0.0, ankles: t
         figure: whom to pose.
         points: (22, 3) m, Z up, in the order of `POINTS`.
         turn: rad, about the vertical.
-        ankles: rad, how far the left and the right foot point down from a right angle to the shank, where they are free.
+        ankles: rad, how far the left and the right foot point down, where they do not stand.
     """
     at = dict(zip(POINTS, points @ turned("z", turn).T, strict=True))
     rotations = dict.fromkeys(BONES, np.eye(3))
@@ -240,10 +241,17 @@ def collapse_weights(groups: list[tuple[int, np.ndarray, np.ndarray]], count: in
     return bones, weights / weights.sum(1, keepdims=True)
 
 
-# Where people who label photographs, and detectors trained on them, see the joints of a skeleton made for animation:
-# metres along (outward, back, up) for the torso's joints, along the bone away from the body for the limbs'.
-_SEEN_TORSO = {"shoulder": (-0.036, 0.003, 0.022), "hip": (-0.002, 0.004, 0.018)}
-_SEEN_ALONG = {"elbow": -0.025, "knee": -0.027}
+@dataclass(frozen=True)
+class Seen:
+    """Where people who label photographs, and detectors that learnt from them, see the joints of a rig (m).
+
+    Attributes:
+        torso: joint: how far (outward, back, up) from the start of its bone.
+        along: joint: how far along the bone that ends there, away from the body.
+    """
+
+    torso: dict[str, tuple[float, float, float]]
+    along: dict[str, float]
 
 
 def joint_labels(
@@ -251,7 +259,7 @@ def joint_labels(
     face: dict[str, np.ndarray],
     vertices: np.ndarray,
     dominant: np.ndarray,
-    corrected: bool,
+    seen: Seen,
 ) -> dict[str, tuple[str, np.ndarray]]:
     """Labels of a figure: COCO joints at the bones' starts, feet from the mesh.
 
@@ -260,20 +268,22 @@ def joint_labels(
         face: nose, eyes and ears (m).
         vertices: (V, 3) m.
         dominant: (V,) the bone that moves a vertex most.
-        corrected: whether to move joints from where an animator put them to where they are seen.
+        seen: how the joints of this rig lie to what is seen.
     """
     labels = {joint: ("head", place) for joint, place in face.items()}
     at = {bone: heads[b] for b, bone in enumerate(BONES)}
     for side, sign in (("left", 1.0), ("right", -1.0)):
         for joint, bone, carrier in (("shoulder", "upper_arm", f"{side}_clavicle"), ("hip", "thigh", "pelvis")):
-            moved = np.array(_SEEN_TORSO[joint]) * (sign, 1, 1) * corrected
-            labels[f"{side}_{joint}"] = (carrier, at[f"{side}_{bone}"] + moved)
-        for joint, upper, lower in (("elbow", "upper_arm", "forearm"), ("knee", "thigh", "shin")):
+            labels[f"{side}_{joint}"] = (carrier, at[f"{side}_{bone}"] + np.array(seen.torso[joint]) * (sign, 1, 1))
+        for joint, upper, lower in (
+            ("elbow", "upper_arm", "forearm"),
+            ("wrist", "forearm", "hand"),
+            ("knee", "thigh", "shin"),
+            ("ankle", "shin", "foot"),
+        ):
             along = unit(at[f"{side}_{lower}"] - at[f"{side}_{upper}"])
-            place = at[f"{side}_{lower}"] + along * _SEEN_ALONG[joint] * corrected
+            place = at[f"{side}_{lower}"] + along * seen.along[joint]
             labels[f"{side}_{joint}"] = (f"{side}_{upper}", place)
-        labels[f"{side}_wrist"] = (f"{side}_forearm", at[f"{side}_hand"])
-        labels[f"{side}_ankle"] = (f"{side}_shin", at[f"{side}_foot"])
         foot = [BONES.index(f"{side}_{part}") for part in ("foot", "toe")]
         labels |= {f"{side}_{point}": (f"{side}_foot", place) for point, place in
                    _foot_points(vertices[np.isin(dominant, foot)], sign).items()}  # fmt: skip
@@ -286,7 +296,7 @@ def _foot_points(sole: np.ndarray, sign: float) -> dict[str, np.ndarray]:
     centred = low[:, :2] - low[:, :2].mean(0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     along = axes[0] * np.sign(-axes[0, 1])
-    outward = np.array([-along[1], along[0]]) * np.sign(-along[1]) * sign
+    outward = np.array([-along[1], along[0]])
     outward *= np.sign(outward[0] * sign)
     length, width = centred @ along, centred @ outward
     span = length.max() - length.min()

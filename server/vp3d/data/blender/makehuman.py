@@ -3,7 +3,7 @@
 import gzip
 import json
 import zipfile
-from functools import cache, lru_cache
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -38,6 +38,12 @@ _RIG = {
     for side in ("left", "right")
     for bone, (cube, name) in _SIDED.items()
 }
+# Medians of a detector's joints against the rig's, over renders.
+_SEEN = figures.Seen(
+    {"shoulder": (-0.027, 0.012, 0.040), "hip": (-0.010, -0.004, 0.042)},
+    {"elbow": -0.024, "wrist": -0.005, "knee": -0.026, "ankle": -0.033},
+)
+_EYE_BACK, _EAR_INWARD = 0.015, 0.015  # m; from the foremost of the eye's ball, and from the ear's rim
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _BODY_END = 13380
 _RACES = ("african", "asian", "caucasian")
@@ -68,6 +74,7 @@ class MakeHuman:
             for name, ranges in groups.items()
         }
         self._bones, self._weights = self._skinning()
+        self._targets: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.dominant = self._bones[:, 0]
 
     def figure(self, seed: int) -> Figure:
@@ -81,9 +88,9 @@ class MakeHuman:
         vertices[:, 2] -= vertices[:_BODY_END, 2].min()
         heads = np.array([vertices[self._groups[_RIG[bone][0]]].mean(0) for bone in BONES])
         labels = figures.joint_labels(
-            heads, self._face(vertices), vertices[:_BODY_END], self.dominant[:_BODY_END], corrected=False
+            heads, self._face(vertices), vertices[:_BODY_END], self.dominant[:_BODY_END], _SEEN
         )
-        parts = self._parts()
+        parts = self._parts
         keep = parts >= 0
         return Figure(
             f"makehuman-{seed:04d}",
@@ -102,7 +109,7 @@ class MakeHuman:
         """Vertex indices of the garments and the hair that lie about the body."""
         return {name: self._groups[f"helper-{name}"] for name in ("tights", "skirt", "hair")}
 
-    @cache
+    @cached_property
     def _parts(self) -> np.ndarray:
         """Material of each face before it is dressed; -1 for what is not shown."""
         first = self._triangles[:, 0]
@@ -116,14 +123,17 @@ class MakeHuman:
 
     def _face(self, vertices: np.ndarray) -> dict[str, np.ndarray]:
         eyes = {side: vertices[self._groups[f"helper-{side[0]}-eye"]] for side in ("left", "right")}
-        face = {f"{side}_eye": eye.mean(0) * (1, 0, 1) + (0, eye[:, 1].min(), 0) for side, eye in eyes.items()}
+        face = {
+            f"{side}_eye": eye.mean(0) * (1, 0, 1) + (0, eye[:, 1].min() + _EYE_BACK, 0) for side, eye in eyes.items()
+        }
         head = vertices[:_BODY_END][self.dominant[:_BODY_END] == BONES.index("head")]
         mouth = vertices[self._groups["joint-mouth"]].mean(0)
         eye_height = face["left_eye"][2]
         middle = head[(np.abs(head[:, 0]) < 0.015) & (head[:, 2] > mouth[2] + 0.01) & (head[:, 2] < eye_height)]
         face["nose"] = middle[middle[:, 1].argmin()]
         beside = head[(head[:, 2] > face["nose"][2] - 0.02) & (head[:, 2] < eye_height + 0.02)]
-        face["left_ear"], face["right_ear"] = beside[beside[:, 0].argmax()], beside[beside[:, 0].argmin()]
+        face["left_ear"] = beside[beside[:, 0].argmax()] - (_EAR_INWARD, 0, 0)
+        face["right_ear"] = beside[beside[:, 0].argmin()] + (_EAR_INWARD, 0, 0)
         return face
 
     def _skinning(self) -> tuple[np.ndarray, np.ndarray]:
@@ -162,14 +172,16 @@ class MakeHuman:
 
     def _add(self, shape: np.ndarray, name: str, share: float) -> None:
         if share > 0.01:
-            indices, offsets = self._target(name)
+            if name not in self._targets:
+                self._targets[name] = self._target(name)
+            indices, offsets = self._targets[name]
             shape[indices] += share * offsets
 
-    @lru_cache(maxsize=None)  # noqa: B019: there is one archive in a process
     def _target(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         text = gzip.decompress(self._read(f"targets/macrodetails/{name}.target.gz")).decode()
-        rows = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-        table = np.fromstring(rows, sep=" ").reshape(-1, 4)
+        while text.startswith("#"):
+            text = text.partition("\n")[2]
+        table = np.fromstring(text, sep=" ").reshape(-1, 4)
         return table[:, 0].astype(int), table[:, 1:]
 
     def _read(self, name: str) -> bytes:

@@ -19,11 +19,11 @@ from mathutils import Matrix, Vector
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # Blender starts this file by its path
 
-from vp3d.data.blender import clothes, figures, rocketbox, scenery  # noqa: E402
-from vp3d.data.blender.figures import BONES, Figure, Pose  # noqa: E402
-from vp3d.data.blender.makehuman import MakeHuman  # noqa: E402
-from vp3d.data.blender.scenery import Room, Surface, View  # noqa: E402
-from vp3d.data.records import JOINTS, done_instants, open_records, rle  # noqa: E402
+from vp3d.data.blender import clothes, figures, rocketbox, scenery
+from vp3d.data.blender.figures import BONES, Figure, Pose
+from vp3d.data.blender.makehuman import MakeHuman
+from vp3d.data.blender.scenery import Room, Surface, View
+from vp3d.data.records import JOINTS, done_instants, open_records, rle
 
 _RADIUS = {
     "nose": 0.03, "eye": 0.035, "ear": 0.04, "shoulder": 0.11, "elbow": 0.075, "wrist": 0.06, "hip": 0.17, "knee": 0.10,
@@ -34,6 +34,7 @@ _RADII = np.array([_RADIUS[joint.rsplit("_", 1)[-1]] for joint in JOINTS])
 
 _PEOPLE = {0: 0.08, 1: 0.45, 2: 0.22, 3: 0.12, 4: 0.07, 5: 0.03, 6: 0.03}
 """How often an instant has so many people, where only one camera looks."""
+_CLOTHED_SHARE = 0.3  # of those who come in clothes: they are few, but better dressed
 _ID_STEP = 32  # grey levels between people in the picture that tells them apart
 _ROOM_INSTANTS = 6  # instants in a row that share a room
 
@@ -73,7 +74,10 @@ class Studio:
 
     def subject(self, rng: np.random.Generator, chosen: list[int]) -> tuple[Figure, clothes.Outfit]:
         """Somebody in their clothes of the day, from the numbers of those allowed."""
-        number = int(rng.choice(chosen))
+        clothed = [number for number in chosen if number < len(self.figures)]
+        bare = [number for number in chosen if number >= len(self.figures)]
+        take_clothed = clothed and (not bare or rng.random() < _CLOTHED_SHARE)
+        number = int(rng.choice(clothed if take_clothed else bare))
         if number < len(self.figures):
             figure = self.figures[number]
             outfit = clothes.choose_outfit(rng, figure.female)
@@ -423,7 +427,7 @@ def _render(studio: Studio, seed: int) -> np.ndarray:
     """People and furniture (H, W, 4) 0..1 in display colours, with alpha."""
     scene = bpy.context.scene
     _use_engine(studio.job["engine"])
-    scene.display.render_aa = "5"
+    scene.display.render_aa = "FXAA"
     if scene.render.engine == "CYCLES":
         scene.cycles.seed = seed
     return _shoot(studio)

@@ -21,6 +21,12 @@ for _side in ("left", "right"):
     ):  # fmt: skip
         _PARTS[f"{_side[0].upper()} {_name}"] = f"{_side}_{_bone}"
 
+# Medians of a detector's joints against the rig's, over renders.
+_SEEN = figures.Seen(
+    {"shoulder": (-0.036, 0.003, 0.022), "hip": (-0.002, 0.004, 0.018)},
+    {"elbow": -0.025, "wrist": -0.004, "knee": -0.027, "ankle": -0.007},
+)
+
 # materials of the meshes; the last has lashes, too
 _BODY, _HEAD, _OPACITY = range(3)
 
@@ -79,7 +85,7 @@ def _figure(name: str, armature: bpy.types.Object, body: bpy.types.Object) -> Fi
         heads[BONES.index(bone)] = rig[biped]
     vertex_bones, weights = figures.collapse_weights(skinning, len(corners))
     face = _face(rig, corners[np.unique(triangles[materials == HEAD])])
-    labels = figures.joint_labels(heads, face, corners, vertex_bones[:, 0], corrected=True)
+    labels = figures.joint_labels(heads, face, corners, vertex_bones[:, 0], _SEEN)
     corners, triangles, materials, vertex_bones, weights = _subdivided(
         corners, triangles, materials, vertex_bones, weights
     )

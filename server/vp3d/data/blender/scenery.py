@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .clothes import Cloth, fabric_colour, smooth_noise
+from .clothes import fabric_colour, smooth_noise
 from .figures import turned, unit
 
 SENSOR_MM = 36.0
