@@ -89,7 +89,7 @@ class VP3D_PT_lens(_Part, bpy.types.Panel):
         layout, settings = _waiting(self.layout), context.scene.vp3d
         layout.prop(settings, "camera")
         column = layout.column(align=True)
-        if settings.camera == "solve":
+        if not settings.gives_camera:
             column.prop(settings, "lens")
             for name in _LENS.get(settings.lens, ()):
                 column.prop(settings, name)

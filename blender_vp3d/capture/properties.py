@@ -17,6 +17,8 @@ from bpy.props import (
 from ..camera import plate
 from ..frame_range import frame_range
 
+_SOLVED = ("solve", "still")  # choices of the camera that leave it to the server
+
 
 class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.types.PropertyGroup):
     """Settings of a capture."""
@@ -86,7 +88,8 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
         name="Camera",
         description="Where the movement of the camera comes from",
         items=(
-            ("solve", "Solve", "Find it in the video, together with the people"),
+            ("solve", "Automatic", "Find in the video whether it stands, turns, travels or zooms, and how"),
+            ("still", "Stands Still", "It stood still: nothing in the background is looked at"),
             ("scene", "Scene Camera", "Take the scene's camera, its movement and its lens, and solve only the people"),
             ("clip", "Clip's Track", "Take the solved camera of the video's movie clip, and solve only the people"),
         ),
@@ -171,6 +174,7 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             "end": frames[1] if frames else None,
             "every": self.every,
             "fps": self.fps if is_sequence else None,
+            "motion": "still" if self.camera == "still" else "auto",
             "height_m": self.height if self.use_height else None,
             "foot_lock": self.foot_lock,
             "detail": self.detail,
@@ -183,9 +187,14 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             "camera": self.calibration_camera.strip() or None if self.lens_is("file") else None,
         }
 
+    @property
+    def gives_camera(self) -> bool:
+        """Whether a camera of Blender's goes with the capture."""
+        return self.camera not in _SOLVED
+
     def lens_is(self, kind: str) -> bool:
         """Whether the lens is told in this way; a camera that is known already brings its lens."""
-        return self.camera == "solve" and self.lens == kind
+        return not self.gives_camera and self.lens == kind
 
 
 class VP3D_PG_person(bpy.types.PropertyGroup):

@@ -74,6 +74,7 @@ def capture(
     camera: Annotated[
         str | None, typer.Option(help="The camera in it that took the clip. [default: that of the clip's name]")
     ] = None,
+    motion: Annotated[str, typer.Option(help="What the camera does: auto, or still.")] = "auto",
     camera_file: Annotated[
         Path | None, typer.Option(help="Camera that is known already: only the people are solved.")
     ] = None,
@@ -101,6 +102,7 @@ def capture(
         fov_deg=fov,
         calibration=None if calibration is None else str(calibration),
         camera=camera,
+        motion=motion,
         camera_file=None if camera_file is None else str(camera_file),
         height_m=height,
         foot_lock=foot_lock,

@@ -53,6 +53,7 @@ class Options:
         fov_deg: horizontal field of view in degrees.
         calibration: path of a calibration file, as `calibration.read_calibration` takes it.
         camera: which of its cameras took the clip; None for the only one, or that of the clip's name.
+        motion: of the camera: "auto" finds it in the background, "still" takes it to stand still.
         camera_file: path of a camera that is known already, as `given_camera.read` takes it: only people are solved.
         height_m: stature of the first person chosen, which scales the world; None where it is not known.
         foot_lock: 0 to 1, how firmly planted feet are held in place.
@@ -74,6 +75,7 @@ class Options:
     fov_deg: float | None = None
     calibration: str | None = None
     camera: str | None = None
+    motion: str = "auto"
     camera_file: str | None = None
     height_m: float | None = None
     foot_lock: float = 1.0
@@ -82,6 +84,8 @@ class Options:
         """Raise UserError for people who are nobody, heights nobody has and a range that holds no frame."""
         track.asked(self.people)
         refine.Wishes(self.height_m, foot_lock=self.foot_lock)
+        if self.motion not in ("auto", "still"):
+            raise UserError(f"“{self.motion}” is no movement of a camera.", "Choose auto or still.")
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
@@ -183,6 +187,9 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     if given:
         given = given.at(frames, *size)
         motion = given.motion(frames)
+    elif options.motion == "still":
+        motion = camera_motion.still(frames, 0.0, {}, "The camera stands still, as you said.")
+        lens = background.sharpened(lens, edges, motion)
     else:
         motion, lens = _camera(clip, lens, edges, seen, stages, progress)
     everyone = everyone.split(motion.shots)
@@ -401,7 +408,7 @@ def _refuse_glimpses(tracks: Tracks, video: Path) -> None:
 
 
 def _background(video: Path, tracks: Tracks, inputs: dict, stages: _Stages, progress: Progress) -> background.Edges:
-    rows = np.unique(np.linspace(0, len(tracks.frames) - 1, background.FRAMES).round().astype(int))
+    rows = background.rows_to_look_at(len(tracks.frames))
 
     def views() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for done, row in enumerate(rows):

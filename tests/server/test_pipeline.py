@@ -149,6 +149,7 @@ def test_a_person_in_three_frames_only(tmp_path: Path, clip: Path) -> None:
         ({"detector": "magic"}, "magic"),
         ({"detail": "extreme"}, "extreme"),
         ({"fov_deg": 200.0}, "field of view"),
+        ({"motion": "wild"}, "wild"),
         ({"lifter": "nowhere.bin"}, "nowhere"),
     ],
 )

@@ -79,6 +79,7 @@ def test_options_of_untouched_settings():
         "end": None,
         "every": 1,
         "fps": None,
+        "motion": "auto",
         "height_m": None,
         "foot_lock": 1.0,
         "detail": "normal",
@@ -126,6 +127,32 @@ def test_height_is_sent_when_it_is_known():
     assert settings.options()["height_m"] is None
     settings.use_height = True
     assert settings.options()["height_m"] == pytest.approx(1.82)
+
+
+def test_a_camera_that_stands_still_has_a_lens_of_its_own():
+    settings = bpy.context.scene.vp3d
+    settings.camera, settings.lens = "still", "px"
+    options = settings.options()
+    assert options["motion"] == "still" and options["focal_px"]
+
+
+def test_the_scenes_camera_goes_with_the_capture(clip, home, monkeypatch, tmp_path):
+    """The server finds the file where the message says; what the video's frames cannot have is said before."""
+    bpy.context.scene.vp3d.camera = "scene"
+    with pytest.raises(RuntimeError, match="cannot be read by Blender"):
+        bpy.ops.vp3d.capture()
+    image = bpy.data.images.new("frame", 64, 36)
+    image.filepath_raw, image.file_format = str(tmp_path / "0001.png"), "PNG"
+    image.save()
+    bpy.context.scene.vp3d.video = str(tmp_path / "####.png")
+    with pytest.raises(RuntimeError, match="no camera"):
+        bpy.ops.vp3d.capture()
+    bpy.context.scene.camera = bpy.data.objects.new("Shot", bpy.data.cameras.new("Shot"))
+    bpy.context.scene.collection.objects.link(bpy.context.scene.camera)
+    serve(monkeypatch, "in one burst")
+    assert bpy.ops.vp3d.capture() == {"FINISHED"}
+    path = Path(running.session.job.options["camera_file"])
+    assert path.parent == home / "takes" and json.loads(path.read_text("utf-8"))["name"] == "Shot"
 
 
 def test_a_calibration_needs_its_file():
