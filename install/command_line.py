@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import install
-from install import demonstration, extension, libraries, testing
+from install import demonstration, extension, libraries, lock, testing
+from install.backends import BACKENDS
 from install.child import clean_environment
 from install.environments import ALL, BLENDERS, DEMO_BLENDER, SERVER
 from install.errors import InstallError
 from install.home import HOME_VARIABLE, Home, default_home
 from install.reporting import JsonReporter, Reporter
-from install.setup import ensure, remove
+from install.setup import download, ensure, install_from, remove
 
 _EPILOG = """\
 pip's own settings are honoured: index, proxy, certificates, cache. On Linux many indexes offer torch with CUDA, about
@@ -73,6 +74,20 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         help="also make the environment of a Blender (%(const)s where no version is named)",
     )
     setup.add_argument("--tests", action="store_true", help="also add what the tests need")
+    backends = sorted({name for there in BACKENDS.values() for name in there})
+    setup.add_argument(
+        "--backend",
+        choices=["auto", *backends],
+        default="auto",
+        help="build of torch (default: what suits the computer)",
+    )
+    setup.add_argument("--wheels", type=Path, metavar="DIR", help="install from this folder alone, offline")
+    fetch = command(
+        "download", "Fetch the server's packages into a folder, for `setup --wheels` on a computer offline."
+    )
+    fetch.add_argument("-o", "--out", type=Path, default=Path("wheels"), help="folder for them (default: wheels)")
+    fetch.add_argument("--backend", choices=["auto", *backends], default="auto", help="build of torch")
+    command("lock", "Resolve the server's packages for all systems anew. For developers; needs a package index.")
     show = command("demo", "Set up, and turn a video into a take, a Blender file, a BVH file, a preview and a report.")
     show.add_argument("video", nargs="?", type=Path, help="without it a clip that comes with this project")
     show.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
@@ -101,7 +116,9 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _setup(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
     environments = [SERVER, *(BLENDERS[version] for version in options.blender)]
-    ensure(home, environments, reporter, tests=options.tests)
+    if options.wheels:
+        install_from(options.wheels)
+    ensure(home, environments, reporter, tests=options.tests, backend=options.backend)
     reporter.say(f"Ready: {', '.join(e.name for e in environments)} in {home.path}")
     reporter.result(home=str(home.path))
     return 0
@@ -134,6 +151,18 @@ def _extension(home: Home, options: argparse.Namespace, rest: list[str], reporte
     return 0
 
 
+def _download(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    download(home, SERVER, options.out.absolute(), options.backend, reporter)
+    reporter.say(f"Downloaded to {options.out}. Offline: python3 -m install setup --wheels {options.out}")
+    reporter.result(path=str(options.out.absolute()))
+    return 0
+
+
+def _lock(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    reporter.result(paths=[str(path) for path in lock.write_locks(reporter)])
+    return 0
+
+
 def _libraries(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
     packages = libraries.missing()
     reporter.say(" ".join(packages))
@@ -153,6 +182,8 @@ _COMMANDS = {
     "test": _test,
     "run": _run,
     "extension": _extension,
+    "download": _download,
+    "lock": _lock,
     "libraries": _libraries,
     "remove": _remove,
 }

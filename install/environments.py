@@ -20,9 +20,10 @@ class Environment:
         steps: arguments of the pip runs that fill it, one after another; files lie in `requirements`.
         test_requirements: the file with what its tests need.
         modules: imported as the self-test, after which it counts as ready.
-        download_mb: size of its packages as downloaded, and `disk_mb` as installed, measured on Linux x86-64 with
-            the CPU build of torch; `test_download_mb` is what its tests need on top.
+        download_mb: size of its packages as downloaded, and `disk_mb` as installed, measured on Linux x86-64
+            and without torch; `test_download_mb` is what its tests need on top.
         tests: paths of the tests that run in it, relative to the repository.
+        torch: whether a build of torch comes with it, see `backends`.
         weights: models to fetch into the home folder, as `vp3d models` calls them; it works without them.
         weights_mb: their size.
     """
@@ -37,6 +38,7 @@ class Environment:
     disk_mb: int
     test_download_mb: int
     tests: tuple[str, ...]
+    torch: bool = False
     weights: tuple[str, ...] = ()
     weights_mb: int = 0
 
@@ -49,22 +51,18 @@ class Environment:
 SERVER = Environment(
     name="server",
     purpose="the pose server",
-    pythons=((3, 11), (3, 12), (3, 10)),
-    steps=(("-r", "server.txt", "-c", "cuda.txt"), ("--no-deps", "-r", "server-no-deps.txt")),
+    pythons=((3, 11), (3, 12), (3, 10), (3, 13)),
+    steps=(("--no-deps", "--require-hashes", "-r", "server.txt"),),
+    torch=True,
     test_requirements="server-test.txt",
     modules=("torch", "openvino", "av", "cv2", "scipy", "safetensors", "typer", "platformdirs", "vp3d"),
-    download_mb=442,
-    disk_mb=1700,
+    download_mb=252,
+    disk_mb=1000,
     test_download_mb=13,
     tests=("tests/server", "tests/install", "tests/test_common.py"),
     weights=("human-pose-estimation-0001",),
     weights_mb=8,
 )
-
-TORCH = "torch==2.13.0"
-CUDA_DOWNLOAD_MB = 2540
-CUDA_DISK_MB = 4030
-"""What the CUDA build of torch takes on top of the CPU build, measured from the wheels for Linux x86-64."""
 
 
 def _blender(version: str, python: tuple[int, int], download_mb: int, disk_mb: int) -> Environment:

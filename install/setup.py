@@ -1,24 +1,18 @@
 """Making environments: announced, checked, undone where a step fails, and quick where nothing is to do."""
 
 import hashlib
-import json
+import os
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from install.backends import CPU_LOCK, CPU_TORCH, Backend, choose, find_card
 from install.child import clean_environment, run_logged
-from install.environments import (
-    CUDA_DISK_MB,
-    CUDA_DOWNLOAD_MB,
-    REPOSITORY,
-    REQUIREMENTS,
-    SERVER,
-    TORCH,
-    Environment,
-)
+from install.environments import REPOSITORY, REQUIREMENTS, SERVER, Environment
 from install.errors import InstallError, explain
 from install.home import HOME_VARIABLE, INCOMPLETE, READY, Home, writing
 from install.interpreters import find_python
@@ -29,32 +23,72 @@ _PACKAGE = re.compile(r"(?:Collecting |Requirement already satisfied: |Processin
 _ARCHIVE_SIZE = re.compile(r"\s+(?:Downloading|Using cached) \S+ \((.+)\)")
 
 
-def ensure(home: Home, environments: Sequence[Environment], reporter: Reporter, tests: bool = False) -> None:
+_LOCKED = ("--no-deps", "--require-hashes")
+_OLD = "-old"
+"""Appended to the name of an environment's folder while a new one is made in its place."""
+
+
+def ensure(
+    home: Home, environments: Sequence[Environment], reporter: Reporter, tests: bool = False, backend: str = "auto"
+) -> None:
     """Make every environment that is not ready, with what its tests need if `tests`.
 
-    Raises InstallError; an environment whose making fails or is interrupted is taken away again.
+    Args:
+        backend: build of torch, one of `backends.BACKENDS`; "auto" keeps the one that is installed.
+
+    Raises InstallError; an environment whose making fails or is interrupted is taken away again, and the one that was
+    there before comes back.
     """
-    wanted = [e for e in environments if not is_ready(home, e)]
-    bare = [e for e in environments if tests and (e in wanted or home.entry(e).get("tests") != _key(_test_files(e)))]
+    wanted = [e for e in environments if not is_ready(home, e, backend)]
+    bare = [e for e in environments if tests and (e in wanted or home.entry(e).get("tests") != _test_key(home, e))]
     if wanted or bare:
+        chosen = choose(backend, card=find_card()) if any(e.torch for e in wanted) else None
         with home.locked():
-            _announce(home, wanted, bare, reporter)
+            _announce(home, wanted, bare, chosen.backend if chosen else None, reporter)
+            if chosen:
+                reporter.say(f"  {chosen.reason}")
             for environment in wanted:
-                _Build(home, environment, reporter).make()
+                _Build(home, environment, reporter, chosen.backend if chosen and environment.torch else None).make()
             for environment in bare:
-                _Build(home, environment, reporter).add_test_packages()
+                _Build(home, environment, reporter, None).add_test_packages()
     if SERVER in environments:
         _link_server(home)
 
 
-def is_ready(home: Home, environment: Environment) -> bool:
+def is_ready(home: Home, environment: Environment, backend: str = "auto") -> bool:
     """Whether the environment is there, whole, and has the packages that this version wants."""
     entry = home.entry(environment)
     return (
         entry.get("state") == READY
-        and entry.get("key") == _key(environment.requirement_files)
+        and entry.get("key") == _key(home, environment)
+        and backend in ("auto", entry.get("backend", "auto"))
         and home.python(environment).exists()
     )
+
+
+def download(home: Home, environment: Environment, folder: Path, backend: str, reporter: Reporter) -> None:
+    """Fetch an environment's packages for this system into a folder, checked against the locks; raises InstallError."""
+    build = choose(backend, card=find_card()).backend
+    python = find_python(environment)
+    log = home.log(environment)
+    with writing(folder), home.locked():
+        folder.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
+    files = [*environment.requirement_files, *([REQUIREMENTS / build.lock] if environment.torch else [])]
+    for done, file in enumerate(files):
+        reporter.progress(f"{environment.name}: download", done, len(files), file.name)
+        words = ["download", *_LOCKED, "--only-binary=:all:", "--no-input", "--dest", folder, "-r", file]
+        status, output = run_logged([python, "-I", "-m", "pip", *words], log, lambda line: None, clean_environment())
+        if status:
+            raise explain(output, status, "Downloading packages", log)
+
+
+def install_from(folder: Path) -> None:
+    """Let pip take packages from a folder of wheels alone, without any index; raises InstallError where it has none."""
+    if not any(folder.glob("*.whl")):
+        raise InstallError(f"The folder {folder} holds no wheels.", "Fetch them with `python3 -m install download`.")
+    # As a URL: pip takes a space for the end of a path.
+    os.environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder.absolute().as_uri()}
 
 
 def remove(home: Home, environments: Sequence[Environment], reporter: Reporter) -> None:
@@ -77,50 +111,80 @@ def version() -> str:
 class _Build:
     """The steps that make one environment."""
 
-    def __init__(self, home: Home, environment: Environment, reporter: Reporter) -> None:
+    def __init__(self, home: Home, environment: Environment, reporter: Reporter, backend: Backend | None) -> None:
         self._home = home
         self._environment = environment
         self._reporter = reporter
+        self._backend = backend
         self._folder = home.folder(environment)
+        self._old = self._folder.with_name(self._folder.name + _OLD)
         self._log = home.log(environment)
 
     def make(self) -> None:
-        """All steps; "incomplete" is on record from before the first until after the last."""
+        """All steps; "incomplete" is on record from before the first until after the last.
+
+        The environment that was there waits under another name until the new one has passed its self-test: it works
+        where it was made, so it is the new one that is made in the old one's place.
+        """
         python = find_python(self._environment)
-        entry = {"state": INCOMPLETE, "version": version()}
-        self._home.record(self._environment, entry)
         with writing(self._home.path):
             self._log.parent.mkdir(parents=True, exist_ok=True)
             self._log.write_text("", "utf-8")
-        _delete(self._folder)
+        before = self._set_aside()
+        entry = {"state": INCOMPLETE, "version": version(), "before": before}
+        self._home.record(self._environment, entry)
         try:
             self._run("Making the environment", [python, "-I", "-m", "venv", self._folder])
             if self._environment is SERVER:
-                self._check_torch_build()
                 _link_server(self._home)
             for step in self._environment.steps:
                 self._pip_install(step)
+            if self._backend:
+                self._install_torch()
             self._test()
             self._fetch_weights()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
+            if before:
+                self._old.rename(self._folder)
+                self._home.record(self._environment, before)
+                self._reporter.say(f"  {self._environment.name}: the one that was there before is back")
             raise
-        self._home.record(
-            self._environment, {**entry, "state": READY, "key": _key(self._environment.requirement_files)}
-        )
+        ready = {"state": READY, "version": version()}
+        if self._backend:
+            ready |= {"backend": self._backend.name, "lock": self._backend.lock}
+        self._home.record(self._environment, ready)
+        self._home.record(self._environment, {**ready, "key": _key(self._home, self._environment)})
+        _delete(self._old)
         self._reporter.say(f"  {self._environment.name}: ready")
+
+    def _set_aside(self) -> dict[str, Any] | None:
+        """Move a ready environment out of the way; returns its entry. Half-made ones are deleted.
+
+        A run that was killed has left its predecessor aside and half an environment in its place.
+        """
+        entry = self._home.entry(self._environment)
+        if entry.get("state") == INCOMPLETE and entry.get("before") and self._old.exists():
+            _delete(self._folder)
+            return entry["before"]
+        if entry.get("state") != READY or not self._home.python(self._environment).exists():
+            _delete(self._folder)
+            _delete(self._old)
+            return None
+        _delete(self._old)
+        with writing(self._folder):
+            self._folder.rename(self._old)
+        return entry
 
     def add_test_packages(self) -> None:
         """Only adds packages, so that a failure leaves the environment as useful as it was."""
         self._pip_install(("-r", self._environment.test_requirements))
-        self._home.record(
-            self._environment,
-            {**self._home.entry(self._environment), "tests": _key(_test_files(self._environment))},
-        )
+        entry = self._home.entry(self._environment)
+        self._home.record(self._environment, {**entry, "tests": _test_key(self._home, self._environment)})
 
     def _pip_install(self, arguments: Sequence[str]) -> None:
         files = [REQUIREMENTS / word for word in arguments if word.endswith(".txt")]
-        total = len(_package_names(files[0]))
+        total = sum(len(_package_names(file)) for file in files) or 1
         self._pip(f"{self._environment.name}: packages", total, *(_in_requirements(word) for word in arguments))
 
     def _pip(self, stage: str, total: int, *arguments: str) -> None:
@@ -152,18 +216,40 @@ class _Build:
                 **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder),
             )
 
-    def _check_torch_build(self) -> None:
-        """Say so where the package index offers torch with CUDA, which is many times larger."""
-        report = self._folder / "torch.json"
-        stage = f"{self._environment.name}: which torch the package index offers"
-        self._pip(stage, 1, "--dry-run", "--no-deps", f"--report={report}", TORCH)
-        metadata = json.loads(report.read_text("utf-8"))["install"][0]["metadata"]
-        if any("nvidia" in requirement for requirement in metadata.get("requires_dist", ())):
-            _check_space(self._home, self._environment.disk_mb + CUDA_DISK_MB)
-            self._reporter.say(
-                f"  The package index offers torch with CUDA: {_size(CUDA_DOWNLOAD_MB)} more to download. "
-                "Without an NVIDIA card, stop here and name an index of CPU builds (see --help)."
+    def _install_torch(self) -> None:
+        """The chosen build, by its lock where it has one for this Python.
+
+        On Linux the CPU build has an index of its own, which pip may not know: then the build with CUDA, which runs
+        without a card too, and is many times larger.
+        """
+        if self._backend.lock == CPU_LOCK:
+            if not self._is_offered(CPU_TORCH):
+                self._backend = choose("cuda").backend
+                _check_space(self._home, self._backend.disk_mb)
+                self._reporter.say(
+                    f"  The package index has torch with CUDA only: {_size(self._backend.download_mb)} to download. "
+                    "Without an NVIDIA card, stop here and name an index of CPU builds (see --help)."
+                )
+            elif not self._is_locked(CPU_LOCK):
+                self._pip_install(("--no-deps", CPU_TORCH))
+                return
+        self._pip_install((*_LOCKED, "-r", self._backend.lock))
+
+    def _is_offered(self, requirement: str) -> bool:
+        words = ["install", "--dry-run", "--no-deps", "--only-binary=:all:", "--quiet", requirement]
+        python = self._home.python(self._environment)
+        with writing(self._home.path):
+            status, _ = run_logged(
+                [python, "-I", "-m", "pip", *words], self._log, lambda line: None, clean_environment()
             )
+        return status == 0
+
+    def _is_locked(self, name: str) -> bool:
+        """Whether a lock holds anything for this environment's Python."""
+        ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+        command = [self._home.python(self._environment), "-I", "-c", ask]
+        _, python = run_logged(command, self._log, lambda line: None, clean_environment())
+        return f"'{python.strip()}'" in (REQUIREMENTS / name).read_text("utf-8")
 
     def _test(self) -> None:
         self._reporter.progress(f"{self._environment.name}: self-test", 0, 1)
@@ -197,17 +283,23 @@ class _Build:
 
 
 def _announce(
-    home: Home, environments: Sequence[Environment], with_tests: Sequence[Environment], reporter: Reporter
+    home: Home,
+    environments: Sequence[Environment],
+    with_tests: Sequence[Environment],
+    backend: Backend | None,
+    reporter: Reporter,
 ) -> None:
     lines = [f"Setting up in {home.path}"]
-    lines += [
-        f"  {e.name} ({e.purpose}): downloads {_size(e.download_mb)}, takes {_size(e.disk_mb)} of disk"
-        for e in environments
-    ]
+    need = largest = 0
+    for e in environments:
+        build = backend if e.torch and backend else Backend("", "", "", 0, 0)
+        download, disk = e.download_mb + build.download_mb, e.disk_mb + build.disk_mb
+        lines.append(f"  {e.name} ({e.purpose}): downloads {_size(download)}, takes {_size(disk)} of disk")
+        need, largest = need + disk, max(largest, download)
     lines += [f"  {e.name}, weights of networks: downloads {_size(e.weights_mb)}" for e in environments if e.weights]
     lines += [f"  {e.name}, what its tests need: downloads {_size(e.test_download_mb)}" for e in with_tests]
     reporter.say("\n".join([*lines, "  Packages that pip has in its cache are not downloaded again."]))
-    _check_space(home, sum(e.disk_mb for e in environments) + max((e.download_mb for e in environments), default=0))
+    _check_space(home, need + largest)
 
 
 def _check_space(home: Home, need_mb: int) -> None:
@@ -237,12 +329,15 @@ def _delete(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _test_files(environment: Environment) -> list[Path]:
-    return [*environment.requirement_files, REQUIREMENTS / environment.test_requirements]
+def _key(home: Home, environment: Environment, *more: Path) -> str:
+    """What the packages of an environment are made from, with the lock of the torch that it has."""
+    lock = home.entry(environment).get("lock")
+    files = [*environment.requirement_files, *([REQUIREMENTS / lock] if lock else []), *more]
+    return hashlib.sha256(b"\0".join(file.read_bytes() if file.exists() else b"" for file in files)).hexdigest()
 
 
-def _key(files: Sequence[Path]) -> str:
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+def _test_key(home: Home, environment: Environment) -> str:
+    return _key(home, environment, REQUIREMENTS / environment.test_requirements)
 
 
 def _in_requirements(word: str) -> str:
@@ -251,7 +346,7 @@ def _in_requirements(word: str) -> str:
 
 def _package_names(file: Path) -> set[str]:
     lines = file.read_text("utf-8").splitlines()
-    return {line.split("==")[0] for line in lines if line and not line.startswith("#")}
+    return {line.split("==")[0] for line in lines if line and not line.startswith(("#", " "))}
 
 
 def _size(megabytes: int) -> str:

@@ -50,7 +50,7 @@ def start_setup(home: Path) -> subprocess.Popen:
     """A setup that waits for the index."""
     process = start("setup", "--prefix", str(home))
     said = ""
-    while "which torch" not in said:
+    while "packages: 0 of" not in said:
         line = process.stdout.readline()
         assert line, said
         said += line

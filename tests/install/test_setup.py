@@ -1,9 +1,11 @@
 """Environments are made by the real venv and pip, from a folder of packages instead of an index."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from install.environments import REPOSITORY, SERVER
 from install.errors import InstallError
 from install.home import Home
-from install.setup import _link_server, ensure, is_ready, remove
+from install.setup import _link_server, download, ensure, install_from, is_ready, remove
 
 
 def imported(home: Home, environment, expression: str) -> str:
@@ -57,6 +59,63 @@ def test_a_failed_step_is_undone_and_the_next_run_starts_again(home, small, tran
     assert is_ready(home, environment)
     assert not (home.folder(environment) / "left over by a killed run").exists()
     assert not is_ready(home, small("tiny==2.0")), "other requirements ask for another environment"
+
+
+def locked(small, folder: Path):
+    """An environment of one package that is locked to its file's hash."""
+    digest = hashlib.sha256((folder / "wheels/tiny-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    steps = (("--no-deps", "--require-hashes", "-r", str(folder / "small.txt")),)
+    return small(f"tiny==1.0 --hash=sha256:{digest}", steps=steps)
+
+
+def test_an_upgrade_that_fails_leaves_what_was_there(home, small, transcript) -> None:
+    ensure(home, [small()], transcript)
+    with pytest.raises(InstallError, match="The self-test failed"):
+        ensure(home, [small("tiny==2.0", module="enormous")], transcript)
+    assert is_ready(home, small())
+    assert imported(home, small(), "tiny.version") == "1.0"
+    assert "the one that was there before is back" in transcript.text
+    ensure(home, [small("tiny==2.0")], transcript)
+    assert imported(home, small(), "tiny.version") == "2.0"
+    assert [path.name for path in home.path.glob("small*")] == ["small"]
+
+
+def test_an_upgrade_that_is_killed_still_has_what_was_there(home, small, transcript) -> None:
+    """As it lies after a kill: the old environment aside, half a new one in its place."""
+    environment = small()
+    ensure(home, [environment], transcript)
+    before = home.entry(environment)
+    folder = home.folder(environment)
+    folder.rename(folder.with_name("small-old"))
+    folder.mkdir()
+    home.record(environment, {"state": "incomplete", "version": "1", "before": before})
+    with pytest.raises(InstallError, match="The self-test failed"):
+        ensure(home, [small("tiny==2.0", module="enormous")], transcript)
+    assert is_ready(home, small())
+    assert imported(home, small(), "tiny.version") == "1.0"
+
+
+def test_a_damaged_package_is_not_installed(home, small, transcript, tmp_path) -> None:
+    environment = locked(small, tmp_path)
+    ensure(home, [environment], transcript)
+    remove(home, [environment], transcript)
+    with zipfile.ZipFile(tmp_path / "wheels/tiny-1.0-py3-none-any.whl", "a") as wheel:
+        wheel.writestr("tiny.txt", "something else")
+    with pytest.raises(InstallError, match="A downloaded package is damaged"):
+        ensure(home, [environment], transcript)
+
+
+def test_packages_for_a_computer_that_is_offline(home, small, transcript, tmp_path, monkeypatch) -> None:
+    environment = locked(small, tmp_path)
+    download(home, environment, tmp_path / "a stick", "auto", transcript)
+    assert [path.name for path in (tmp_path / "a stick").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.setenv(name, "")  # so that they are put back afterwards
+    with pytest.raises(InstallError, match="holds no wheels"):
+        install_from(tmp_path)
+    install_from(tmp_path / "a stick")
+    ensure(home, [environment], transcript)
+    assert imported(home, environment, "tiny.version") == "1.0"
 
 
 def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript) -> None:
