@@ -67,7 +67,7 @@ def test_handles_are_bezier_handles_of_the_same_curve():
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 33])
 def test_tridiagonal_systems_are_solved(count):
     rng = np.random.default_rng(count)
-    beside, diagonal = rng.uniform(-1, 1, (count - 1, 1)), rng.uniform(2.5, 3, (count, 1))
-    right = rng.normal(size=(count, 4))
-    matrix = np.diag(diagonal[:, 0]) + np.diag(beside[:, 0], 1) + np.diag(beside[:, 0], -1)
-    np.testing.assert_allclose(matrix @ _tridiagonal(beside, diagonal, right), right, atol=1e-12)
+    beside, diagonal = rng.uniform(-1, 1, count - 1), rng.uniform(2.5, 3, count)
+    right = rng.normal(size=(4, count))
+    matrix = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    np.testing.assert_allclose(_tridiagonal(beside, diagonal, right) @ matrix, right, atol=1e-12)
