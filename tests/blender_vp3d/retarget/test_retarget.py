@@ -10,6 +10,7 @@ from bodies import Shape  # noqa: E402
 from mathutils import Matrix  # noqa: E402
 
 from blender_vp3d import animation  # noqa: E402
+from blender_vp3d.common import armature as ours  # noqa: E402
 from blender_vp3d.retarget import apply, body, tables, transfer  # noqa: E402
 from blender_vp3d.retarget import rotations as rot  # noqa: E402
 from blender_vp3d.retarget.bake import Destination  # noqa: E402
@@ -245,6 +246,103 @@ def test_twist_bones_share_the_twist():
     ratio = np.sum(share * whole) / np.sum(whole**2)
     assert 0.2 < ratio < 0.8
     np.testing.assert_allclose(share, ratio * whole, atol=0.02)
+
+
+@pytest.mark.parametrize("key", [key for key, table in sorted(tables.tables().items())
+                                 if table.bones.get("forearm_twist.L") and table.bones.get("hand.L")])  # fmt: skip
+def test_forearm_twist_bones_turn_between_elbow_and_hand(key):
+    """Every rig with bones for it; the share grows along the forearm, and none of it with the twist at 0."""
+    _source, target, done, _ = onto(key, A_POSE)
+    bones = done.target_bones
+    frames = list(FRAMES)[::3]
+    chain = [bones["forearm.L"][0], *bones["forearm_twist.L"], bones["hand.L"][0]]
+    rig = read_rig(target)
+    along = rig.heads[rig.names.index(chain[-1])] - rig.heads[rig.names.index(chain[0])]
+    rest = [rig.rest[rig.names.index(name)] for name in chain]
+
+    def twists():
+        """Radians (T, N) of each bone against the forearm, from rest, about the forearm's length."""
+        forearm, *others = (rot.matrix_to_quaternion(m) for m in
+                            np.moveaxis(bodies.matrices(target, frames, chain), 1, 0))  # fmt: skip
+        axis, found = rot.unit(rot.rotate(rot.conjugate(rest[0]), along)), []
+        for turned, start in zip(others, rest[1:], strict=True):
+            back = rot.conjugate(rot.multiply(rot.conjugate(rest[0]), start))
+            q = rot.multiply(rot.conjugate(forearm), turned, back)
+            found.append(2 * np.arctan2(q[:, 1:] @ axis * np.sign(q[:, 0]), np.abs(q[:, 0])))
+        return np.stack(found, axis=-1)
+
+    found = twists()
+    assert np.ptp(found[:, -1]) > 0.3
+    shares = (found[:, :-1] * found[:, -1:]).sum(0) / (found[:, -1] ** 2).sum()
+    assert (np.diff(shares) > -0.02).all() and shares.min() > 0.1 and shares.max() < 1.02
+    apply.retarget(bpy.context, job(_source, target, options=Options(twist=0.0)))
+    np.testing.assert_allclose(twists()[:, :-1], 0, atol=0.02)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_shoulders_take_their_share(share):
+    """The angle between shoulder and chest is that share of the source's; the arms point the same all the same."""
+    source, target, done, said = onto("unreal", A_POSE, options=Options(clavicle=share))
+    assert said == []
+
+    def lifts(armature, bones):
+        names = [bones["spine"][-1], bones["shoulder.L"][-1]]
+        rig = read_rig(armature)
+        chest, shoulder = (
+            rot.matrix_to_quaternion(m) for m in np.moveaxis(bodies.matrices(armature, FRAMES, names), 1, 0)
+        )
+        chest_rest, shoulder_rest = (rig.rest[rig.names.index(name)] for name in names)
+        rest = rot.multiply(rot.conjugate(chest_rest), shoulder_rest)
+        q = rot.multiply(rot.conjugate(chest), shoulder, rot.conjugate(rest))
+        return 2 * np.arctan2(np.linalg.norm(q[:, 1:], axis=-1), np.abs(q[:, 0]))
+
+    np.testing.assert_allclose(lifts(target, done.target_bones), share * lifts(source, done.source_bones), atol=2e-3)
+    wanted = bodies.limb_directions(source, done.source_bones, FRAMES)
+    assert degrees_between(wanted, bodies.limb_directions(target, done.target_bones, FRAMES)).max() < 0.2
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_auto_rig_pros_controls_as_they_hang(locked):
+    """FK arms hang on the chest and are only placed by the shoulders; hands, feet and head hang on helpers. With its
+    head locked the rig's helper does not turn with the neck."""
+    source, target = bodies.dancer(40), bodies.known("auto_rig_pro", A_POSE)
+    bpy.context.view_layer.objects.active = target
+    bpy.ops.object.mode_set(mode="EDIT")
+    edit = target.data.edit_bones
+
+    def helper(name, like, parent):
+        made = edit.new(name)
+        made.head, made.tail, made.roll = edit[like].head, edit[like].tail, edit[like].roll
+        made.parent = edit[parent]
+        return made
+
+    edit["c_head.x"].parent = helper("head_scale_fix.x", "c_head.x", "c_neck.x")
+    edit["head_scale_fix.x"].use_inherit_rotation = not locked
+    hips = helper("root.x", "c_root_master.x", "c_root_master.x")
+    for side in ("l", "r"):
+        edit[f"c_arm_fk.{side}"].parent = edit["c_spine_03.x"]
+        edit[f"c_thigh_fk.{side}"].parent = helper(f"c_thigh_b.{side}", f"c_thigh_fk.{side}", hips.name)
+        edit[f"c_hand_fk.{side}"].parent = helper(
+            f"c_hand_fk_scale_fix.{side}", f"c_hand_fk.{side}", f"c_forearm_fk.{side}"
+        )
+        edit[f"c_foot_fk.{side}"].parent = helper(
+            f"c_foot_fk_scale_fix.{side}", f"c_foot_fk.{side}", f"c_leg_fk.{side}"
+        )
+    bpy.ops.object.mode_set(mode="OBJECT")
+    for side in ("l", "r"):
+        held = target.pose.bones[f"c_arm_fk.{side}"].constraints.new("COPY_LOCATION")
+        held.target, held.subtarget, held.head_tail = target, f"c_shoulder.{side}", 1.0
+    bpy.context.view_layer.update()
+    done = job(source, target)
+    assert apply.retarget(bpy.context, done) == []
+    wanted = bodies.limb_directions(source, done.source_bones, FRAMES)
+    assert degrees_between(wanted, bodies.limb_directions(target, done.target_bones, FRAMES)).max() < 0.2
+    names = [bones["head"][-1] for bones in (done.source_bones, done.target_bones)]
+    turned = [
+        bodies.matrices(armature, FRAMES, [name])[:, 0] for armature, name in zip((source, target), names, strict=True)
+    ]
+    went = [np.degrees(np.linalg.norm(ours.rotation_vector(m @ m[0].T), axis=-1)) for m in turned]
+    np.testing.assert_allclose(went[1], went[0], atol=0.2)
 
 
 @pytest.mark.parametrize("legs", [0.7, 1.0, 1.4])
