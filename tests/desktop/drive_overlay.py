@@ -16,7 +16,7 @@ from mathutils import Vector
 
 checkout, folder, result = sys.argv[sys.argv.index("--") + 1 :]
 sys.path[:0] = [checkout, f"{checkout}/tests", f"{checkout}/server"]
-SECONDS = 120.0
+SECONDS = 240.0
 OFF = np.array([6.0, -8.0])  # px of the plate: where joints were detected, against where they are
 VIEWS = {"whole": (0, 0, 0), "near": (25, 0.1, -0.05), "far": (-20, -0.3, 0.2)}
 SHOTS = {

@@ -22,7 +22,7 @@ def told(repository, tmp_path_factory):
     result = folder / "result.json"
     command = [*shlex.split(program), "--factory-startup", "-p", "0", "0", "1200", "800", "--python", DRIVE]
     done = subprocess.run(
-        [*command, "--", repository, folder, result], cwd=repository, timeout=180, capture_output=True, text=True
+        [*command, "--", repository, folder, result], cwd=repository, timeout=300, capture_output=True, text=True
     )
     assert result.exists(), done.stdout + done.stderr
     found = json.loads(result.read_text("utf-8"))
