@@ -7,6 +7,28 @@ from rich.table import Column, Table
 _HEADS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", "n_mpjpe": "N-MPJPE", "mpjve": "MPJVE"}
 _2D = {"perfect": "perfect 2D", "noisy": "modelled errors", "detected": "real detections"}
 
+_ABLATED = {
+    "px": ("px", "{:.1f}"),
+    "p_mpjpe_mm": ("P-MPJPE", "{:.1f}"),
+    "jitter_mm": ("jitter", "{:.2f}"),
+    "foot_cm_s": ("feet", "{:.1f}"),
+    "pitch_deg": ("pitch", "{:+.1f}"),
+    "roll_deg": ("roll", "{:+.1f}"),
+    "height": ("height", "{:+.1%}"),
+}
+_SOLVED = {
+    "rotation_deg": ("camera's rotation, degrees", 1, "{:.2f}"),
+    "floor_deg": ("floor's normal, degrees", 1, "{:.2f}"),
+    "root_share": ("root, % of depth", 100, "{:.1f}"),
+    "residual_ratio": ("reprojection error / noise", 1, "{:.2f}"),
+    "focal_ratio": ("focal length, solved / true", 1, "{:.2f}"),
+    "depth_ratio": ("depth, solved / true", 1, "{:.2f}"),
+    "focal_covered": ("90 % interval holds the focal length", 1, ""),
+    "depth_covered": ("90 % interval holds the depth", 1, ""),
+    "tilt_covered": ("90 % interval holds roll and pitch", 1, ""),
+}
+"""How trials are shown: what each figure is called, its unit and its digits; medians and 90 % quantiles."""
+
 
 def lifter_tables(report: dict) -> Iterator[Table]:
     """What `vp3d evaluate lifter` found: the network, errors by kind of 2D joints, by action, joint and posture, and
@@ -72,4 +94,29 @@ def _columns(title: str, columns: dict[str, dict[str, float]]) -> Table:
     table = Table("", *(Column(head, justify="right") for head in columns), title=title)
     for name in next(iter(columns.values())):
         table.add_row(name, *(f"{column[name]:.1f}" if name in column else "" for column in columns.values()))
+    return table
+
+
+def solve_table(report: dict) -> Table:
+    """What `vp3d evaluate solve` found."""
+    kinds = [kind for kind in report if kind != "trials"]
+    table = Table(
+        "", *(Column(kind, justify="right") for kind in kinds), title=f"{report['trials']} people, solved alone"
+    )
+    for name, (head, factor, form) in _SOLVED.items():
+        cells = []
+        for kind in kinds:
+            value = report[kind][name]
+            cells.append(
+                " / ".join(form.format(factor * part) for part in value) if isinstance(value, list) else f"{value:.0%}"
+            )
+        table.add_row(head, *cells)
+    return table
+
+
+def ablation_table(name: str, parts: dict[str, dict[str, float]]) -> Table:
+    """What every part of the solve adds: mm, cm/s of planted feet, and degrees and share of the camera's errors."""
+    table = Table(name, *(Column(head, justify="right") for head, _ in _ABLATED.values()))
+    for part, figures in parts.items():
+        table.add_row(part, *(form.format(figures[key]) for key, (_, form) in _ABLATED.items()))
     return table

@@ -113,6 +113,11 @@ def find_edges(image: np.ndarray, people: np.ndarray) -> np.ndarray:
     return ends[outside].astype(float)
 
 
+def rows_to_look_at(count: int) -> np.ndarray:
+    """Rows of a clip of so many frames that are looked at."""
+    return np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
+
+
 def gather(frames: Iterable[tuple[int, np.ndarray, np.ndarray]]) -> Edges:
     """Edges of several frames, given as (row, image, people) for `find_edges`."""
     found = [(row, find_edges(image, people)) for row, image, people in frames]

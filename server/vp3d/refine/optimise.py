@@ -32,6 +32,8 @@ _LIFTER_BLUR = 0.025
 """s, standard deviation of the filter that takes the frame-to-frame noise from the lifter's poses."""
 _ROUNDS = ((10 * PIXEL_KERNEL, 3, False), (3 * PIXEL_KERNEL, 3, True), (PIXEL_KERNEL, 3, True))
 """Width of the reprojection's kernel, Gauss-Newton steps, and whether feet may be planted."""
+UNTIL = ("closed form", "extrinsics", "joints", "contacts")
+"""Parts of the solve, each on top of those before: root paths, tilt of the camera, joints and focal length, feet."""
 _MAX_TURN = 0.15
 """Largest step of tilt (rad) and of log focal length: beyond it the linearisation is not to be trusted."""
 _MAX_DEPTH_STEP = 0.2
@@ -147,20 +149,24 @@ class Optimiser:
         self.background = background
         self.gravity = Gravity(LEVEL, np.eye(2), 0.0)
         self.planted = np.zeros(len(people))
-        self.covariance = np.zeros((size, size), float)
+        self.covariance = np.eye(size)
         self._progress, self._done = progress, 0
         self._total = sum(steps for _, steps, _ in _ROUNDS)
 
-    def run(self) -> None:
-        """Optimise; raises what `progress` raises."""
+    def run(self, until: str = UNTIL[-1]) -> None:
+        """Optimise, all of it or only the first of the parts named in `UNTIL`; raises what `progress` raises."""
         whole = [_whole(person.confidence >= contacts.SEEN) for person in self.people]
-        for kernel, steps, plant in _ROUNDS:
+        rounds = _ROUNDS[: {"closed form": 0, "extrinsics": 0}.get(until)]
+        if until == "extrinsics":
+            told = self.background and self.background.gravity(self.log_focal, self.focal_sigma)
+            self.view.up = estimate([person.joints for person in self.people], whole, self.step, told).up
+        for kernel, steps, plant in rounds:
             told = self.background and self.background.gravity(self.log_focal, self.focal_sigma)
             self.gravity = estimate([person.joints for person in self.people], whole, self.step, told)
-            if not plant:
-                self.view.up = self.gravity.up
-            else:
+            if plant and until == UNTIL[-1]:
                 self._plant()
+            elif not plant:
+                self.view.up = self.gravity.up
             for _ in range(steps):
                 self._step(kernel)
                 self._done += 1

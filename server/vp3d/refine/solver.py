@@ -20,12 +20,14 @@ from vp3d.refine.bundle import EVERYBODY, OWN
 from vp3d.refine.foot_lock import lock
 from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
-from vp3d.refine.optimise import Optimiser, place
+from vp3d.refine.optimise import UNTIL, Optimiser, place
 from vp3d.track import Tracks
 
 _LOW_CAMERA = 0.1
 """m, below which a camera's height says nothing about the size of people."""
 _KNOWN_STATURE_SIGMA = 1e-4
+_BODY_SIGMA = 0.03
+"""Relative 1 sigma of a body's size as a lifter sees it, beside its stature."""
 _UP = np.array([0.0, 0.0, 1.0])
 _PLANTED_FRAMES = 10
 """Frames of resting feet from which a person's floor is trusted."""
@@ -86,6 +88,7 @@ def solve(
     motion: CameraMotion | None = None,
     edges: Edges | None = None,
     wishes: Wishes = Wishes(),
+    until: str = UNTIL[-1],
 ) -> Solution:
     """Solve camera and world.
 
@@ -98,6 +101,7 @@ def solve(
         motion: what the camera did in the frames of `tracks`; None where it stands still. People are in one shot each.
         edges: of the background, which tell where the vertical is.
         wishes: what the user says.
+        until: one of `UNTIL`: the last part that is solved.
 
     Raises:
         UserError: nobody can be placed in front of the camera.
@@ -112,8 +116,8 @@ def solve(
     if motion is None:
         motion = still(tracks.frames, 0.0, {}, "")
     if len(motion.shots) == 1:
-        return _solve_shot(tracks, poses, lens, fps, motion, edges, wishes, progress)
-    return _solve_shots(tracks, poses, lens, fps, motion, edges, wishes, progress)
+        return _solve_shot(tracks, poses, lens, fps, motion, edges, wishes, until, progress)
+    return _solve_shots(tracks, poses, lens, fps, motion, edges, wishes, until, progress)
 
 
 def _solve_shot(
@@ -124,6 +128,7 @@ def _solve_shot(
     motion: CameraMotion,
     edges: Edges | None,
     wishes: Wishes,
+    until: str,
     progress: Progress,
 ) -> Solution:
     steps = np.diff(tracks.frames)
@@ -143,7 +148,7 @@ def _solve_shot(
         )
     background = None if edges is None else Background(edges, dataclasses.replace(lens, focal_sigma=0.0), motion)
     optimiser = Optimiser(list(people.values()), lens, progress, background)
-    optimiser.run()
+    optimiser.run(until)
     if motion.kind == "free" and len(people) > 1:
         scale, _, unit = _sizes(optimiser, list(people), wishes)
         optimiser.settle(unit / scale)
@@ -161,6 +166,7 @@ def _solve_shots(
     motion: CameraMotion,
     edges: Edges | None,
     wishes: Wishes,
+    until: str,
     progress: Progress,
 ) -> Solution:
     """Every shot by itself, put into the arrays of one take; a shot without people gets an upright camera."""
@@ -181,7 +187,7 @@ def _solve_shots(
         part = Tracks(tracks.frames[rows], *(a[:, rows] for a in (tracks.joints, tracks.confidence, tracks.source)))
         try:
             seen = None if edges is None else edges.between(start, end)
-            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, seen, wishes, report)
+            solved = _solve_shot(part, poses[:, rows], lens, fps, shot, seen, wishes, until, report)
         except UserError:
             camera = _moved(lens, LEVEL, np.array([0.0, 0.0, skeleton.ADULT_STATURE]), 1.0, shot)
             solved = Solution(camera, whole.joints[:, rows], whole.contacts[:, rows], whole.residual_px[:, rows], {})
@@ -286,7 +292,7 @@ def _world(
     seen = camera.project(joints[:, :, skeleton.LIMBS]) - tracks.joints[:, :, skeleton.LIMBS_COCO]
     residual[:, :, skeleton.LIMBS_COCO] = np.linalg.norm(seen, axis=-1)
     residual = residual[:, :, :17]
-    report = _report(optimiser, indices, tracks, lens, camera, scale, joints, residual)
+    report = _report(optimiser, indices, tracks, lens, camera, scale, joints, residual, wishes)
     return Solution(camera, joints, planted, residual, report)
 
 
@@ -299,11 +305,16 @@ def _report(
     scale: np.ndarray,
     joints: np.ndarray,
     residual: np.ndarray,
+    wishes: Wishes,
 ) -> dict:
     sigma = np.sqrt(np.diag(optimiser.covariance))
     up = optimiser.view.up
     people = []
-    for index, person, size, planted in zip(indices, optimiser.people, scale, optimiser.planted, strict=True):
+    focal_sigma = float(sigma[2]) if lens.focal_sigma else 0.0
+    _, statures = _statures(optimiser, indices, wishes)
+    for index, person, size, planted, stature_sigma in zip(
+        indices, optimiser.people, scale, optimiser.planted, statures, strict=True
+    ):
         name, notes = f"Person {index + 1}", []
         compared = residual[index][np.asarray(tracks.confidence[index])[:, :17] >= SEEN]
         compared = compared[np.isfinite(compared)]
@@ -323,6 +334,7 @@ def _report(
                 "residual_px_90": _quantile(compared, 0.9),
                 "scale": float(size),
                 "stature_m": float(size * person.stature),
+                "depth_sigma_relative": float(np.linalg.norm([focal_sigma, stature_sigma, _BODY_SIGMA])),
                 "contact_frames": int((person.contact > 0).any(axis=1).sum()),
                 "contact_speed_m_s_median": _quantile(speed, 0.5),
                 "warnings": notes,
@@ -338,7 +350,7 @@ def _report(
             "note": lens.note,
             "focal_px": float(camera.K[0, 0, 0]),
             "focal_px_given": float(lens.K[0, 0]),
-            "focal_sigma_relative": float(sigma[2]) if lens.focal_sigma else 0.0,
+            "focal_sigma_relative": focal_sigma,
         },
         "camera": {
             "height_m": float(camera.position[0, 2]),
