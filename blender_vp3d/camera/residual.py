@@ -20,10 +20,10 @@ def worst(frames: np.ndarray, values: np.ndarray, apart: float) -> list[int]:
 
     frames (K,) ascending and values (K,) are the curve's keys.
     """
-    peaks: list[int] = []
     left, right = np.append(-np.inf, values[:-1]), np.append(values[1:], -np.inf)
+    free, peaks = (values >= left) & (values >= right), []
     for key in np.argsort(-values, kind="stable"):
-        is_peak = values[key] >= left[key] and values[key] >= right[key]
-        if is_peak and all(abs(frames[key] - peak) >= apart for peak in peaks):
+        if free[key]:
             peaks.append(round(float(frames[key])))
+            free[np.abs(frames - frames[key]) < apart] = False
     return peaks
