@@ -10,7 +10,9 @@ import typer
 from rich.table import Column, Table
 
 from vp3d import __version__
+from vp3d.commands import detector as detector_commands
 from vp3d.commands import stereo as stereo_commands
+from vp3d.commands.bench import ByDefaultCapture
 from vp3d.commands.screen import Bar, console, errors, resumable
 from vp3d.common import take as takes
 from vp3d.errors import Cancelled, UserError
@@ -33,6 +35,11 @@ app.add_typer(train_app, name="train")
 data_app = typer.Typer(help="Make data to train on.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(evaluate_app, name="evaluate")
+bench_app = typer.Typer(help="Measure speed on this computer.", no_args_is_help=True, cls=ByDefaultCapture)
+app.add_typer(bench_app, name="bench")
+data_app.command()(detector_commands.label)
+train_app.command(name="detector")(detector_commands.train_detector)
+bench_app.command(name="detect")(detector_commands.bench_detect)
 
 train_app.command(name="pose2d")(stereo_commands.train_pose2d)
 train_app.command(name="cdrnet")(stereo_commands.train_cdrnet)
@@ -60,8 +67,16 @@ def capture(
     end: Annotated[int | None, typer.Option(help="Frame after the last. [default: the whole video]")] = None,
     every: Annotated[int, typer.Option(help="Use every n-th frame.")] = 1,
     fps: Annotated[float | None, typer.Option(help="Frames per second. [default: the video's; images: 24]")] = None,
-    detector: Annotated[str, typer.Option(help="auto, bottom-up (many people) or mediapipe (one).")] = "auto",
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="auto, bottom-up or basic (many people), mediapipe (one), keypoint-rcnn, or trained weights."
+        ),
+    ] = "auto",
     detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
+    detect_every: Annotated[
+        int, typer.Option(min=1, help="Look for people in every n-th frame only, and follow them between.")
+    ] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     lifter: Annotated[str | None, typer.Option(help="Lifter weights, by name or file. [default: bundled]")] = None,
     focal_px: Annotated[float | None, typer.Option(help="Focal length in pixels.")] = None,
@@ -94,6 +109,7 @@ def capture(
         fps=fps,
         detector=detector,
         detail=detail,
+        detect_every=detect_every,
         device=device,
         lifter=lifter,
         focal_px=focal_px,
@@ -184,11 +200,11 @@ def serve(ready_file: Annotated[Path, typer.Option(help="Where to write the port
     run(ready_file)
 
 
-@app.command()
+@bench_app.command(name="capture")
 def bench(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="The clip to measure with.")],
     detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
-    detector: Annotated[str, typer.Option(help="auto, bottom-up or mediapipe.")] = "auto",
+    detector: Annotated[str, typer.Option(help="As for a capture.")] = "auto",
     loops: Annotated[int, typer.Option(help="Also measure the clip repeated this often, for memory.")] = 10,
 ) -> None:
     """Measure frames per second per stage and peak memory on this computer."""
@@ -266,76 +282,6 @@ def train_lifter(
     with resumable(), Bar() as bar:
         record = train(settings, bar)
     console.print_json(data=record)
-
-
-@data_app.command()
-def label(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Videos, images, and folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write pictures and labels.json to.")],
-    teacher: Annotated[
-        str, typer.Option(help="The detector whose joints are the labels, or nobody: there are no people in it.")
-    ] = "auto",
-    detail: Annotated[str, typer.Option(help="fast, normal or fine.")] = "normal",
-    every: Annotated[int, typer.Option(min=1, help="Use every n-th frame of a video.")] = 10,
-    size: Annotated[int, typer.Option(min=32, help="Longest side of the pictures written, px.")] = 640,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEG files written.")] = 90,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-) -> None:
-    """Label your own footage for `vp3d train detector` with what a detector sees in it."""
-    from vp3d.detect import open_detector
-    from vp3d.train.detector_teacher import label as run
-
-    opened = None if teacher == "nobody" else open_detector(teacher, detail, device)
-    with resumable(), Bar() as bar:
-        count = run(sources, output, opened, every, size, quality, bar)
-    console.print(f"{output}: {count} pictures", soft_wrap=True)
-
-
-@train_app.command(name="detector")
-def train_detector(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="SOURCE[=WEIGHT]...", help="COCO key-point files, or folders of `vp3d data label`."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")],
-    start: Annotated[
-        Path | None, typer.Option(help="Weights to go on from: fine-tune on your footage. [default: random]")
-    ] = None,
-    validation: Annotated[
-        list[Path] | None, typer.Option(help="Labels to measure with. [default: some of the sources']")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 20_000,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 64,
-    rate: Annotated[float, typer.Option(help="Highest learning rate; to fine-tune, a tenth of it.")] = 2e-3,
-    crop: Annotated[int, typer.Option(min=64, help="Side of the crops, px, a multiple of 32.")] = 320,
-    size: Annotated[int, typer.Option(min=64, help="Longest side of the pictures, px.")] = 384,
-    seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the crops.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    licence: Annotated[str, typer.Option(help="Licence to write into the file.")] = "GPL-3.0-or-later",
-    commercial: Annotated[bool, typer.Option(help="Whether that licence allows commercial work.")] = True,
-) -> None:
-    """Train a bottom-up detector. A stopped run goes on where it was: the same command again."""
-    from vp3d.train.detector import DetectorSettings, parse_sources, train
-
-    settings = DetectorSettings(
-        sources=parse_sources(sources),
-        output=output,
-        validation=tuple(validation or ()),
-        start=start,
-        steps=steps,
-        batch=batch,
-        learning_rate=rate,
-        crop=crop,
-        size=size,
-        seed=seed,
-        device=device,
-        licence=licence,
-        commercial=commercial,
-    )
-    check_output(output, *(path for path in (start,) if path))
-    with resumable(), Bar() as bar:
-        record = train(settings, bar)
-    console.print_json(data=record["validation"])
 
 
 ReferenceOption = Annotated[

@@ -8,9 +8,14 @@ from vp3d.errors import UserError
 
 __all__ = ["DETAILS", "DETECTORS", "SEEN", "WEIGHTS", "Detector", "People", "open_detector"]
 
-DETECTORS = ("auto", "bottom-up", "basic", "mediapipe", "keypoint-rcnn")
+DETECTORS = ("auto", "bottom-up", "bottom-up-int8", "basic", "mediapipe", "keypoint-rcnn")
 DETAILS = ("fast", "normal", "fine")
-WEIGHTS = {"bottom-up": "human-pose-estimation-0001", "basic": "detector", "mediapipe": "mediapipe-pose"}
+WEIGHTS = {
+    "bottom-up": "human-pose-estimation-0001",
+    "bottom-up-int8": "human-pose-estimation-0001-int8",
+    "basic": "detector",
+    "mediapipe": "mediapipe-pose",
+}
 """What each detector's weights are called in `models.MODELS`."""
 
 
@@ -18,8 +23,8 @@ def open_detector(name: str = "auto", detail: str = "normal", device: str = "aut
     """Open a detector.
 
     Args:
-        name: "bottom-up", "basic", "mediapipe", "keypoint-rcnn", a file that `vp3d train detector` wrote, or "auto":
-            bottom-up where its weights are found, else MediaPipe.
+        name: one of `DETECTORS`, or a file that `vp3d train detector` wrote; "auto" is bottom-up where its weights are
+            found, else MediaPipe.
         detail: "fast", "normal" or "fine", the size at which the network sees the image.
         device: "auto", "cpu", "cuda" or "mps", for all but MediaPipe.
         every: look at every n-th image only, and follow the joints between them by optical flow.
@@ -58,4 +63,4 @@ def _open(name: str, detail: str, device: str) -> Detector:
     from vp3d.detect.bottom_up import BottomUp
 
     weights = trained if name not in DETECTORS else models.require(WEIGHTS["bottom-up" if name == "auto" else name])
-    return BottomUp(weights, detail, device)
+    return BottomUp(weights, detail, device, quantised=name == "bottom-up-int8")

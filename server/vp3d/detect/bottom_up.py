@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from torch import nn
 
 from vp3d.common.skeletons import BODY_21
 from vp3d.detect import WEIGHTS, basic_network
@@ -66,6 +67,7 @@ class BottomUp:
 
     Args:
         weights: graph of Lightweight OpenPose (.xml), or weights of `vp3d train detector` (.safetensors).
+        quantised: the graph is the release in 8-bit integers, which runs on the CPU as it is.
         detail: "fast", "normal" or "fine".
         device: "auto", "cpu", "cuda" or "mps".
 
@@ -73,8 +75,9 @@ class BottomUp:
         UserError: the weights are missing or damaged, or there is no such device.
     """
 
-    def __init__(self, weights: Path, detail: str = "normal", device: str = "auto") -> None:
+    def __init__(self, weights: Path, detail: str = "normal", device: str = "auto", quantised: bool = False) -> None:
         self.weights = weights
+        network: nn.Module | Path
         if weights.suffix == ".safetensors":
             trained = basic_network.load(weights)
             network, self.name, self.licence = trained.build(), "basic", trained.licence
@@ -84,14 +87,16 @@ class BottomUp:
                 "the picture at once; Lightweight OpenPose (8 MB of weights, downloaded once) would be more exact."
             )
         else:
-            network, self.name = load_network(weights), "bottom-up"
+            network = weights if quantised else load_network(weights)
+            self.name = "bottom-up-int8" if quantised else "bottom-up"
             self.licence = MODELS[WEIGHTS[self.name]].licence
             self._short_side = SHORT_SIDE[detail]
+            integers = ", 8-bit" if quantised else ""
             self.description = (
-                f"The bottom-up detector (Lightweight OpenPose, short side {self._short_side} px) found everyone in "
-                "the picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
+                f"The bottom-up detector (Lightweight OpenPose{integers}, short side {self._short_side} px) found "
+                "everyone in the picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
             )
-        self._layout: MapLayout = network.layout
+        self._layout: MapLayout = LIGHTWEIGHT_OPENPOSE if isinstance(network, Path) else network.layout
         self._runtime = open_runtime(network, device)
         self.batch_size = self._runtime.batch_size
 

@@ -1,6 +1,7 @@
 """Run the network: through OpenVINO on the CPU, through torch on CUDA and MPS."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 
 from vp3d.devices import choose_device
+from vp3d.errors import UserError
 
 if TYPE_CHECKING:
-    from openvino import InferRequest
+    from openvino import Core, InferRequest, Model
 
 Maps = tuple[np.ndarray, np.ndarray]
 """Heatmaps (K, h, w) and part-affinity maps (M, h, w) of one image, float32."""
@@ -29,14 +31,49 @@ class Runtime(Protocol):
         ...
 
 
-def open_runtime(network: nn.Module, device: str = "auto") -> Runtime:
-    """Prepare a network for a device ("auto", "cpu", "cuda", "mps"); raises UserError where there is none."""
+def open_runtime(network: nn.Module | Path, device: str = "auto") -> Runtime:
+    """Prepare a network, or a published graph, for a device ("auto", "cpu", "cuda", "mps").
+
+    Raises:
+        UserError: there is no such device, or the graph, which only the CPU runs, is damaged.
+    """
+    if isinstance(network, Path):
+        return OpenVinoRuntime(network)
     device = choose_device(device)
     return OpenVinoRuntime(network) if device == "cpu" else TorchRuntime(network, device)
 
 
+def _converted(network: nn.Module) -> "Model":
+    import openvino
+
+    # Traced here because OpenVINO's own tracing runs the network several times more, to check a network without
+    # branches; that would triple the time to start.
+    example = torch.zeros(1, _EXAMPLE, _EXAMPLE, 3, dtype=torch.uint8)
+    return openvino.convert_model(torch.jit.trace(network, example, check_trace=False))
+
+
+def _published(core: "Core", xml: Path) -> "Model":
+    """A graph that takes BGR in floating point, channels first, made to take what our modules take."""
+    from openvino import Layout, Type
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    try:
+        steps = PrePostProcessor(core.read_model(xml))
+        image = steps.input()
+        image.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC")).set_color_format(ColorFormat.RGB)
+        image.tensor().set_spatial_dynamic_shape()
+        image.preprocess().convert_element_type(Type.f32).convert_color(ColorFormat.BGR)
+        image.model().set_layout(Layout("NCHW"))
+        return steps.build()
+    except RuntimeError as error:
+        raise UserError(
+            f"The detector's weights {xml} are not usable: the file is damaged.",
+            "Download them again or choose another models folder.",
+        ) from error
+
+
 class OpenVinoRuntime:
-    """The torch module converted for OpenVINO, compiled anew for every image size.
+    """The torch module converted for OpenVINO, or a published graph, compiled anew for every image size.
 
     Images run as single asynchronous requests on as many streams as OpenVINO finds right for the processor: as fast as
     batches, in less memory, and results are worked on while later images still run. The precision is the processor's
@@ -45,16 +82,15 @@ class OpenVinoRuntime:
 
     batch_size = 4  # small, because a capture can only be cancelled between batches
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module | Path) -> None:
         import openvino  # only here, because a computer with a GPU does without
 
-        # Traced here because OpenVINO's own tracing runs the network several times more, to check a network without
-        # branches; that would triple the time to start.
-        example = torch.zeros(1, _EXAMPLE, _EXAMPLE, 3, dtype=torch.uint8)
-        self._model = openvino.convert_model(torch.jit.trace(network, example, check_trace=False))
         self._core = openvino.Core()
+        self._model = _published(self._core, network) if isinstance(network, Path) else _converted(network)
         self._size: tuple[int, ...] = ()
         self._requests: list[InferRequest] = []
+        # The published files have the affinity maps first.
+        self._outputs = (1, 0) if isinstance(network, Path) else (0, 1)
 
     def _compile(self, size: tuple[int, ...]) -> None:
         self._model.reshape({0: [1, *size, 3]})
@@ -71,7 +107,8 @@ class OpenVinoRuntime:
                 request.start_async({0: image[None]})
             for request, _ in running:
                 request.wait()
-                yield request.get_output_tensor(0).data[0].copy(), request.get_output_tensor(1).data[0].copy()
+                heat, affinity = (request.get_output_tensor(index).data[0].copy() for index in self._outputs)
+                yield heat, affinity
 
 
 class TorchRuntime:

@@ -52,7 +52,9 @@ class Model:
         return sum(file.size for file in self.files if file.address)
 
 
-_OPEN_MODEL_ZOO = "https://storage.openvinotoolkit.org/repositories/open_model_zoo/2021.4/models_bin/3/human-pose-estimation-0001/FP16/"
+_OPEN_MODEL_ZOO = (
+    "https://storage.openvinotoolkit.org/repositories/open_model_zoo/2021.4/models_bin/3/human-pose-estimation-0001/"
+)
 
 MODELS: dict[str, Model] = {
     model.name: model
@@ -66,19 +68,42 @@ MODELS: dict[str, Model] = {
                     "human-pose-estimation-0001.xml",
                     153_702,
                     "560880b45f2e58f1f4d5388000e0364c30199ef656a1b2fd07cd4cdb7b53561c",
-                    _OPEN_MODEL_ZOO + "human-pose-estimation-0001.xml",
+                    _OPEN_MODEL_ZOO + "FP16/human-pose-estimation-0001.xml",
                 ),
                 WeightFile(
                     "human-pose-estimation-0001.bin",
                     8_197_356,
                     "40dfef77d8216f23b83d86d8915659e3ade89abadbb9173bc9b946cffb6c1c9e",
-                    _OPEN_MODEL_ZOO + "human-pose-estimation-0001.bin",
+                    _OPEN_MODEL_ZOO + "FP16/human-pose-estimation-0001.bin",
                 ),
             ),
             licence="Apache-2.0",
             commercial=True,
             credit="human-pose-estimation-0001, Open Model Zoo, Intel (Lightweight OpenPose, D. Osokin 2018)",
             layouts=("human-pose-estimation-0001/FP16", "human-pose-estimation-0001", "FP16", ""),
+        ),
+        Model(
+            name="human-pose-estimation-0001-int8",
+            title="Lightweight OpenPose in 8-bit integers (Open Model Zoo)",
+            stage="detect",
+            files=(
+                WeightFile(
+                    "human-pose-estimation-0001.xml",
+                    437_873,
+                    "2ea05c99126a7536622828586837dcde962a12dc8b427c0a847876ce9b2f2506",
+                    _OPEN_MODEL_ZOO + "FP16-INT8/human-pose-estimation-0001.xml",
+                ),
+                WeightFile(
+                    "human-pose-estimation-0001.bin",
+                    4_170_174,
+                    "47ae11b12bf8ce8c27f20cf902c9b665aae25a44513787d36a9a755fccdd2a47",
+                    _OPEN_MODEL_ZOO + "FP16-INT8/human-pose-estimation-0001.bin",
+                ),
+            ),
+            licence="Apache-2.0",
+            commercial=True,
+            credit="human-pose-estimation-0001, Open Model Zoo, Intel (Lightweight OpenPose, D. Osokin 2018)",
+            layouts=("human-pose-estimation-0001/FP16-INT8", "FP16-INT8"),
         ),
         Model(
             name="mediapipe-pose",

@@ -33,8 +33,8 @@ from vp3d.train.run import Losses, Run
 logger = logging.getLogger(__name__)
 
 _HIDE = (
-    Occlusion("cutout", probability=0.25, holes=2, length=0.22),
-    Occlusion("hide-and-seek", probability=0.08, cells=8, hidden=0.25),
+    Occlusion("cutout", probability=0.2, holes=2, length=0.22),
+    Occlusion("hide-and-seek", probability=0.05, cells=8, hidden=0.25),
 )
 _HALF_ON_CPU = torch.cpu._is_avx512_bf16_supported()  # elsewhere bfloat16 is slower than float32
 _JOINT_CELLS = 4.0  # how much more a cell at a joint counts than one far from all
@@ -232,7 +232,7 @@ def _distance(heat: torch.Tensor, affinity: torch.Tensor, wanted: Targets) -> Lo
     error = (affinity - wanted.affinity).unflatten(1, (-1, 2)).square().sum(2)
     on_limb = (wanted.affinity.unflatten(1, (-1, 2)).square().sum(2) > 0).float()
     limbs = (error * wanted.affinity_weight * (1 + _LIMB_CELLS * on_limb)).mean()
-    return {"total": 10 * (joints + 0.5 * limbs), "joints": joints, "limbs": limbs}
+    return {"total": 10 * (joints + limbs), "joints": joints, "limbs": limbs}
 
 
 def _split(sources: list[list[Picture]], settings: DetectorSettings) -> tuple[list[list[Picture]], list[Picture]]:

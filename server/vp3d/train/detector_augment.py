@@ -16,8 +16,8 @@ from vp3d.train.occlusion import Occlusion, hide, uncovered
 HIDDEN_WEIGHT = 0.4
 """How much a joint counts that something covers."""
 _FEWEST = 3  # visible joints of a person who can be found
-_PASTE = 0.5  # share of examples onto which people of another picture are pasted
-_TURNED = 0.1  # share of examples turned by any angle up to 100°, for falls and cartwheels
+_PASTE = 0.35  # share of examples onto which people of another picture are pasted
+_TURNED = 0.06  # share of examples turned by any angle up to 100°, for falls and cartwheels
 
 
 @dataclass(frozen=True)

@@ -114,5 +114,5 @@ def _compressed(images: torch.Tensor, between: _Between) -> torch.Tensor:
     return compressed(images.clamp(0, 1), between(10.0, 80.0))
 
 
-_EFFECTS = ((0.7, _lit), (0.2, _shaded), (0.15, _blurred), (0.1, _coarse), (0.2, _noisy), (0.25, _compressed))
+_EFFECTS = ((0.6, _lit), (0.15, _shaded), (0.12, _blurred), (0.08, _coarse), (0.15, _noisy), (0.2, _compressed))
 """How often each is applied."""
