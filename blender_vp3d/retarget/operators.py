@@ -67,19 +67,21 @@ class VP3D_OT_retarget_add(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Add a pair with what is likely meant."""
+        """Add a pair with what is likely meant: the active rig, and a person or else another armature that moves."""
         settings = context.scene.vp3d_retarget
         people = belongings.people(context.scene)
         taken = {thing for pair in settings.pairs for thing in (pair.source, pair.target)}
-        selected = [thing for thing in context.selected_objects if thing.type == "ARMATURE" and thing not in taken]
-        rigs = [thing for thing in selected if thing not in people]
-        moving = people or [thing for thing in selected if frame_range(thing)]
+        selected = sorted(context.selected_objects, key=lambda thing: thing != context.object)
+        free = [thing for thing in selected if thing.type == "ARMATURE" and thing not in taken]
+        target = next((thing for thing in free if thing not in people), None)
+        others = dict.fromkeys([*free, *context.scene.objects])
+        moving = people or [thing for thing in others if thing.type == "ARMATURE" and frame_range(thing)]
+        source = next((thing for thing in moving if thing not in taken and thing != target), None)
         pair = settings.pairs.add()
         settings.active = len(settings.pairs) - 1
-        source = next((thing for thing in moving if thing not in taken), people[-1] if people else None)
-        if source:
-            pair.source = source
-        if target := next((thing for thing in rigs if thing != source), None):
+        if source or people:
+            pair.source = source or people[-1]
+        if target:
             pair.target = target
         return {"FINISHED"}
 

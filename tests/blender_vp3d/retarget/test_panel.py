@@ -221,6 +221,27 @@ def test_removing_a_rig_keeps_its_keys():
     drawn()
 
 
+@pytest.mark.parametrize("selected", ["rig", "both"])
+def test_without_a_take_another_armature_that_moves_is_the_source(selected):
+    """The active armature is the rig, even where it has keys of its own."""
+    mover, rig, still = (bodies.known(key) for key in ("unity", "mixamo", "unreal"))
+    for thing, turn in ((mover, 0.5), (rig, 0.1)):
+        hips = tables.recognise(bone.name for bone in thing.data.bones)[1]["hips"][0]
+        for frame in (1, 10):
+            thing.pose.bones[hips].rotation_quaternion = (1, 0, turn * frame / 10, 0)
+            thing.pose.bones[hips].keyframe_insert("rotation_quaternion", frame=frame)
+    for thing in (mover, rig, still):
+        thing.select_set(thing == rig or (thing == mover and selected == "both"))
+    bpy.context.view_layer.objects.active = rig
+    assert bpy.ops.vp3d.retarget_add() == {"FINISHED"}
+    pair = settings().pair
+    assert (pair.source, pair.target) == (mover, rig)
+    assert bpy.ops.vp3d.retarget() == {"FINISHED"}
+    mapped = [tables.recognise(bone.name for bone in thing.data.bones)[1] for thing in (mover, rig)]
+    wanted, found = (bodies.limb_directions(*both, range(1, 11)) for both in zip((mover, rig), mapped, strict=True))
+    assert np.abs(wanted - found).max() < 4e-3
+
+
 def test_a_bvh_file_is_a_source(tmp_path):
     path = tmp_path / "motion.bvh"
     names = tables.tables()["bvh"].bones
