@@ -53,7 +53,7 @@ class Source:
     Attributes:
         pelvis, chest, head: joints whose rotations are those of the body parts (left, up, forward at rest).
         limbs: by side, the joints hip, knee, ankle, shoulder, elbow, wrist.
-        fps: true frame rate, Hz.
+        fps: true frame rate, Hz; None to believe the file.
         skip: leading frames that are a rest pose or a blend out of it.
         level_head: the head's rest orientation differs per performer (a marker cap put on by eye), so a recording whose
             median gaze is far below the horizon has it lifted to `LOWEST_GAZE`.
@@ -63,7 +63,7 @@ class Source:
     chest: str
     head: str
     limbs: dict[str, tuple[str, ...]]
-    fps: float
+    fps: float | None
     skip: int = 0
     level_head: bool = False
 
@@ -88,6 +88,9 @@ DAZ = _both_sides(("{}Thigh", "{}Shin", "{}Foot", "{}Shldr", "{}ForeArm", "{}Han
 CHARACTER_CREATOR = _both_sides(
     tuple(f"CC_Base_{{}}_{part}" for part in ("Thigh", "Calf", "Foot", "Upperarm", "Forearm", "Hand")), "L", "R"
 )
+MIXAMO = _both_sides(
+    tuple(f"{{}}{part}" for part in ("UpLeg", "Leg", "Foot", "Arm", "ForeArm", "Hand")), "Left", "Right"
+)
 MOTION_BUILDER = _both_sides(
     tuple(f"{{}}{part}" for part in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist")), "Left", "Right"
 )
@@ -99,6 +102,7 @@ SOURCES = {
     "character-creator": Source(
         "CC_Base_Hip", "CC_Base_Spine02", "CC_Base_Head", CHARACTER_CREATOR, 60.0, skip=2, level_head=True
     ),
+    "mixamo": Source("Hips", "Spine2", "Head", MIXAMO, None),
     "motion-builder": Source("Hips", "Chest2", "Head", MOTION_BUILDER, 120.0, skip=2, level_head=True),
     "acclaim": Source("root", "thorax", "head", ACCLAIM, 120.0, level_head=True),
 }

@@ -55,7 +55,7 @@ class LifterSettings:
         calibration: of the cameras of key-points.
         semi: how unlabelled films take part.
         held_out: share of takes that only evaluation sees.
-        held_out_performers: performers that only evaluation sees.
+        held_out_takes: takes, and performers with all their takes, that only evaluation sees, in place of a share.
         save_seconds: time between saved states.
         evaluate_steps: steps between evaluations.
         evaluate_windows: windows per evaluation, at the end four times as many.
@@ -69,12 +69,12 @@ class LifterSettings:
     steps: int = 14_000
     seed: int = 1
     device: str = "auto"
-    widths: tuple[int, ...] = (3, 3, 3, 3)
+    widths: tuple[int, ...] = (3, 3, 3)
     channels: int = 512
     fps: float = 30.0
     causal: bool = False
     batch: int = 512
-    pairs: int = 128
+    pairs: int = 64
     recipe: Recipe = RECIPES["vp3d"]
     views: ViewModel = field(default_factory=ViewModel)
     noise: NoiseModel = field(default_factory=NoiseModel)
@@ -85,7 +85,7 @@ class LifterSettings:
     calibration: Path | None = None
     semi: SemiSupervision = field(default_factory=SemiSupervision)
     held_out: float = 0.12
-    held_out_performers: tuple[str, ...] = ()
+    held_out_takes: tuple[str, ...] = ()
     save_seconds: float = 60.0
     evaluate_steps: int = 1000
     evaluate_windows: int = 2048
@@ -132,7 +132,7 @@ def train_on(
     films: Sequence[Filmed] = (),
 ) -> dict[str, Any]:
     """`train` with motion and unlabelled films that are already read."""
-    seen, held_out = split(recordings, settings.held_out, settings.seed, settings.held_out_performers, settings.share)
+    seen, held_out = split(recordings, settings.held_out, settings.seed, settings.held_out_takes, settings.share)
     architecture = Architecture(
         CONVENTIONS["canonical"].features_per_frame(len(COCO_17)),
         len(H36M_17),

@@ -24,11 +24,13 @@ class Motion:
         joints: joint names, in array order.
         positions: (T, J, 3), in the file's unit of length.
         rotations: (T, J, 3, 3), each joint's orientation in the world.
+        fps: frame rate the file states, Hz; None where it states none.
     """
 
     joints: tuple[str, ...]
     positions: np.ndarray
     rotations: np.ndarray
+    fps: float | None = None
 
     def index(self, joint: str) -> int:
         """Position of a joint by name; raises ValueError for a name the recording does not have."""
@@ -36,7 +38,7 @@ class Motion:
 
 
 def read_bvh(text: str, name: str = "the BVH file") -> Motion:
-    """Read a BVH file; end sites are left out.
+    """Read a BVH file; end sites and the namespaces of joints are left out.
 
     Raises:
         UserError: the text is not BVH or is cut short.
@@ -54,7 +56,7 @@ def read_bvh(text: str, name: str = "the BVH file") -> Motion:
     try:
         for token in tokens:
             if token in ("ROOT", "JOINT"):
-                joints.append(next(tokens))
+                joints.append(next(tokens).rpartition(":")[2])
                 parents.append(stack[-1] if stack else -1)
                 channels.append([])
                 stack.append(len(joints) - 1)
@@ -72,7 +74,7 @@ def read_bvh(text: str, name: str = "the BVH file") -> Motion:
             elif token == "CHANNELS":
                 channels[-1] = [next(tokens) for _ in range(int(next(tokens)))]
         lines = motion.split("\n", 3)
-        frame_count = int(lines[1].split(":")[1])
+        frame_count, seconds = int(lines[1].split(":")[1]), float(lines[2].split(":")[1])
         width = sum(map(len, channels))
         values = np.array(lines[3].split(), dtype=np.float64).reshape(frame_count, width)
     except (StopIteration, IndexError, ValueError) as error:
@@ -97,7 +99,7 @@ def read_bvh(text: str, name: str = "the BVH file") -> Motion:
         else:
             positions[:, j] = positions[:, parent] + np.einsum("tij,tj->ti", rotations[:, parent], local)
             rotations[:, j] = rotations[:, parent] @ rotation
-    return Motion(tuple(joints), positions, rotations)
+    return Motion(tuple(joints), positions, rotations, 1 / seconds if seconds > 0 else None)
 
 
 def read_amc(asf: str, amc: str, name: str = "the AMC file") -> Motion:

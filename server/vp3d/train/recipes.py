@@ -1,5 +1,6 @@
 """How a lifter is optimised: losses, optimiser, learning rate. Recipes are data, so that they can be compared."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,17 @@ import torch
 from torch import nn
 
 from vp3d.common.skeletons import H36M_17
+from vp3d.train.muon import Muon
 from vp3d.train.run import Losses, Run
+
+OPTIMISERS: dict[str, Callable[[Iterable[nn.Parameter], "Recipe"], torch.optim.Optimizer]] = {
+    "muon": lambda parameters, recipe: Muon(parameters, recipe.learning_rate, recipe.weight_decay),
+    "adamw": lambda parameters, recipe: torch.optim.AdamW(
+        parameters, recipe.learning_rate, weight_decay=recipe.weight_decay
+    ),
+    "amsgrad": lambda parameters, recipe: torch.optim.Adam(parameters, recipe.learning_rate, amsgrad=True),
+}
+"""Optimisers by name; the last is Adam in that variant."""
 
 _BONES = [(parent, joint) for joint, parent in enumerate(H36M_17.parents) if parent >= 0]
 
@@ -18,28 +29,27 @@ class Recipe:
     """One way of training.
 
     Attributes:
-        optimiser: "adamw", or "amsgrad" for Adam in that variant.
+        optimiser: a name in `OPTIMISERS`.
         learning_rate: its peak.
         decay: "cosine" to 0 after a short rise, or "exponential": 0.95 a turn for 80 turns.
-        weight_decay: of AdamW.
+        weight_decay: of the weights, where the optimiser has it.
         dropout: share of hidden units.
         velocity, scale_free, bones: weights of the losses beside the mean per-joint position error.
         averaging: decay of the exponential moving average of the weights that is shipped; 0 ships the last weights.
     """
 
-    optimiser: str = "adamw"
-    learning_rate: float = 1.5e-3
+    optimiser: str = "muon"
+    learning_rate: float = 6e-4
     decay: str = "cosine"
     weight_decay: float = 0.01
     dropout: float = 0.0
-    velocity: float = 4.0
+    velocity: float = 3.0
     scale_free: float = 0.5
-    bones: float = 0.2
+    bones: float = 0.1
     averaging: float = 0.998
 
     def run(self, model: nn.Module, file: Path, settings: dict[str, Any], steps: int, seed: int) -> Run:
         """A training run by this recipe; arguments as for `Run`."""
-        amsgrad = torch.optim.Adam(model.parameters(), self.learning_rate, amsgrad=True)
         return Run(
             model,
             file,
@@ -47,8 +57,7 @@ class Recipe:
             steps,
             self.learning_rate,
             rate=(lambda done: 0.95 ** int(80 * done)) if self.decay == "exponential" else None,
-            optimiser=amsgrad if self.optimiser == "amsgrad" else None,
-            weight_decay=self.weight_decay,
+            optimiser=OPTIMISERS[self.optimiser](model.parameters(), self),
             averaging=self.averaging,
             seed=seed,
         )

@@ -132,7 +132,7 @@ class Synthesis:
         poses = turned(two - two[:, :, :1], views.rotation)
         features, axes = self.encode(rays[:, :-1], confidence[:, :-1], self.now)
         later, later_axes = self.encode(rays[:pairs, 1:], confidence[:pairs, 1:], self.now)
-        step = views.motion[0][:pairs, self.now + 1]
+        step = views.turns_at(self.now + 1)[:pairs]
         root = (axes @ views.position[..., None])[..., 0]
         back = axes[:pairs] @ step.mT @ later_axes.mT
         return Examples(features, turned(poses, axes), root, later, back, own[order])

@@ -149,14 +149,16 @@ def test_the_next_window_is_the_same_motion_one_frame_later(recordings, changes)
 def test_moving_cameras_see_what_a_projection_of_their_own_gives():
     times = (torch.arange(30) - 13) / 30
     views = random_views(6, times, ViewModel(moving=1.0), Dice(0))
-    turns, steps = views.motion
+    turns, steps = views.turns, views.steps
+    assert sorted(views.moving.tolist()) == list(range(6))
     eye = np.broadcast_to(np.eye(3), (6, 3, 3))
     assert turns[:, 13].numpy() == pytest.approx(eye, abs=1e-6)
     assert steps[:, 13].abs().max() < 1e-6
     points = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 30, 4, 3))).float()
     seen = views.see(points)
-    whole = (turns @ views.rotation[:, None])[:, 20]
-    expected = points[:, 20] @ whole.mT + (views.position + steps[:, 20])[:, None]
+    whole = views.turns_at(20) @ views.rotation
+    expected = points[:, 20] @ whole.mT
+    expected[views.moving] += (views.position[views.moving] + steps[:, 20])[:, None]
     assert seen[:, 20].numpy() == pytest.approx(expected.numpy(), abs=1e-5)
     angle = torch.acos(((torch.diagonal(turns, dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1))
     assert 0.01 < angle[:, 0].mean() < 0.7

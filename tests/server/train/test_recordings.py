@@ -1,8 +1,12 @@
+import re
 import zipfile
 
 import numpy as np
 import pytest
+from takes import walker
+from vp3d.common import take as takes
 from vp3d.errors import UserError
+from vp3d.train.bodies import MIXAMO
 from vp3d.train.recordings import Recording, minutes, read_recordings, resample, split
 
 LIMBS = (
@@ -99,3 +103,40 @@ def test_split_keeps_takes_together_and_repeats():
     assert {recording.take for recording in seen}.isdisjoint(recording.take for recording in held)
     assert split(recordings, 0.2, seed=5)[1] == held
     assert split(recordings, 0.2, seed=6)[1] != held
+
+
+def test_mixamo_skeletons_are_known_and_their_rate_is_believed(tmp_path):
+    names = {"hip": "mixamorig:Hips", "chest": "mixamorig:Spine2", "head": "mixamorig:Head"}
+    parts = dict(zip(("Thigh", "Shin", "Foot", "Shldr", "ForeArm", "Hand"), MIXAMO["left"], strict=True))
+    names |= {f"l{part}": name for part, name in parts.items()}
+    names |= {f"r{part}": name.replace("Left", "Right") for part, name in parts.items()}
+    text = small_bvh(90).replace("0.00833333", "0.03333333")
+    words = [names.get(word, word) for word in re.split(r"(\s)", text)]
+    file = tmp_path / "wave.bvh"
+    file.write_text("".join(words))
+    (recording,) = read_recordings([file])
+    assert recording.take == "wave"
+    assert len(recording.points) == pytest.approx(179, abs=1)
+
+
+def test_takes_are_motion_too(tmp_path):
+    corrected = walker(people=2)
+    corrected.joints3d[1, 20:25] = np.nan
+    takes.save(corrected, tmp_path / "corrected.vp3d")
+    recordings = read_recordings([tmp_path / "corrected.vp3d"])
+    assert [recording.take for recording in recordings] == ["corrected-1", "corrected-2", "corrected-2"]
+    assert [len(recording.points) for recording in recordings] == [142, 46, 82]
+    assert recordings[0].points[0, :17] == pytest.approx(corrected.joints3d[0, 0], abs=1e-5)
+    assert recordings[2].points[0, :17] == pytest.approx(corrected.joints3d[1, 25], abs=1e-5)
+
+
+def test_named_takes_and_performers_are_held_out():
+    recordings = [
+        Recording(f"{take}.bvh", take, np.zeros((10, 22, 3), np.float32))
+        for take in ("001-01", "001-02", "002-01", "salsa-01")
+    ]
+    train, held = split(recordings, 0.5, 1, ("001", "salsa-01"))
+    assert {each.take for each in held} == {"001-01", "001-02", "salsa-01"}
+    assert {each.take for each in train} == {"002-01"}
+    with pytest.raises(UserError, match="005"):
+        split(recordings, 0.5, 1, ("005",))
