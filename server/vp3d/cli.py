@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from vp3d import __version__
 from vp3d.commands import detector as detector_commands
+from vp3d.commands import lifter as lifter_commands
 from vp3d.commands import stereo as stereo_commands
 from vp3d.commands.bench import ByDefaultCapture
 from vp3d.commands.screen import Bar, console, errors, resumable
@@ -41,6 +42,7 @@ data_app.command()(detector_commands.label)
 train_app.command(name="detector")(detector_commands.train_detector)
 bench_app.command(name="detect")(detector_commands.bench_detect)
 
+train_app.command(name="lifter")(lifter_commands.train_lifter)
 train_app.command(name="pose2d")(stereo_commands.train_pose2d)
 train_app.command(name="cdrnet")(stereo_commands.train_cdrnet)
 evaluate_app.command(name="stereo")(stereo_commands.evaluate_stereo)
@@ -243,45 +245,6 @@ def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     with Bar() as bar:
         path = models.download(name, bar)
     console.print(str(path), soft_wrap=True)
-
-
-@train_app.command(name="lifter")
-def train_lifter(
-    motion: Annotated[
-        list[Path], typer.Argument(metavar="MOTION...", help="Zips or folders of motion capture (BVH, AMC).")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")],
-    steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 14_000,
-    seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the examples.")] = 1,
-    widths: Annotated[str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81.")] = "3,3,3",
-    channels: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 512,
-    causal: Annotated[bool, typer.Option(help="Look back only, for live use.")] = False,
-    batch: Annotated[int, typer.Option(help="Windows a step.")] = 512,
-    licence: Annotated[str, typer.Option(help="Licence to write into the file.")] = "GPL-3.0-or-later",
-    commercial: Annotated[bool, typer.Option(help="Whether that licence allows commercial work.")] = True,
-) -> None:
-    """Train a lifter on motion capture. A stopped run goes on where it was: the same command again."""
-    from vp3d.train.lifter import LifterSettings, train
-
-    try:
-        layers = tuple(int(width) for width in widths.split(","))
-    except ValueError:
-        raise UserError(f"“{widths}” is no list of filter widths.", "Give odd numbers such as 3,3,3.") from None
-    settings = LifterSettings(
-        motion=tuple(motion),
-        output=output,
-        steps=steps,
-        seed=seed,
-        widths=layers,
-        channels=channels,
-        causal=causal,
-        batch=batch,
-        licence=licence,
-        commercial=commercial,
-    )
-    with resumable(), Bar() as bar:
-        record = train(settings, bar)
-    console.print_json(data=record)
 
 
 ReferenceOption = Annotated[
