@@ -18,3 +18,8 @@ def choose_device(name: str = "auto") -> str:
         there = ", ".join(device for device, is_there in present.items() if is_there)
         raise UserError(f"There is no device {name!r} that torch can use here.", f"Choose auto or one of: {there}.")
     return name
+
+
+def computes_in_half(device: str) -> bool:
+    """Whether bfloat16 is faster than float32 there: on graphics cards, and on processors with instructions for it."""
+    return device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())

@@ -52,6 +52,26 @@ _TRAVEL = SHARED
 """One more of a person's own where the camera's place changes: the log of how far, in body units."""
 
 
+@dataclass(frozen=True)
+class Witness:
+    """What another camera, known beside the first frame's, sees of a person.
+
+    Attributes:
+        rotation: (3, 3) from the axes of the first frame's camera to this one's.
+        position: (3,) of this camera in those axes, in the unit that `Person.travel` is per.
+        focal, centre: (2,) px.
+        pixels: (n, 13, 2) px of the observed joints, undistorted, 0 where unknown.
+        confidence: (n, 13) 0..1.
+    """
+
+    rotation: np.ndarray
+    position: np.ndarray
+    focal: np.ndarray
+    centre: np.ndarray
+    pixels: np.ndarray
+    confidence: np.ndarray
+
+
 @dataclass
 class Person:
     """One person's data and present estimate over the n frames where present.
@@ -72,7 +92,8 @@ class Person:
         contact: (n, 2) probability that the left and right foot is planted.
         rotation: (n, 3, 3) from those axes to the camera's at each frame.
         position: (n, 3) of the camera in those axes, in an unknown unit.
-        travel: body units in that unit, or None where the camera stays in its place.
+        travel: body units in that unit, or None where the camera stays in its place and is alone.
+        witnesses: other cameras.
     """
 
     frames: np.ndarray
@@ -91,6 +112,7 @@ class Person:
     rotation: np.ndarray
     position: np.ndarray
     travel: float | None = None
+    witnesses: tuple[Witness, ...] = ()
 
     @property
     def shared(self) -> int:
@@ -206,21 +228,48 @@ def _assemble(person: Person, view: View, kernel: float, window: slice) -> _Syst
 
 
 def _add_reprojection(system: _System, person: Person, view: View, kernel: float, window: slice) -> None:
-    seen = person.seen(window=window)[:, skeleton.OBSERVED]
+    own = person.centre[window], person.rotation[window], view.focal, view.centre, pixel_sigma(person, view)[window]
+    _add_sight(
+        system, person, *own, person.pixels[window], person.confidence[window], kernel, window, focal_is_shared=True
+    )
+    for other in person.witnesses:
+        n = len(system.block)
+        centre = np.tile(other.position * person.travel, (n, 1))
+        depth = np.median((person.joints[window] - centre[:, None]) @ other.rotation[2], axis=-1)
+        sigma = np.maximum(PIXEL_SIGMA * other.focal.mean() * skeleton.ADULT_STATURE / np.maximum(depth, 0.1), 0.5)
+        place = centre, np.tile(other.rotation, (n, 1, 1)), other.focal, other.centre, sigma
+        _add_sight(system, person, *place, other.pixels[window], other.confidence[window], kernel, window)
+
+
+def _add_sight(
+    system: _System,
+    person: Person,
+    centre: np.ndarray,
+    rotation: np.ndarray,
+    focal: np.ndarray,
+    principal: np.ndarray,
+    sigma: np.ndarray,
+    pixels: np.ndarray,
+    confidence: np.ndarray,
+    kernel: float,
+    window: slice,
+    focal_is_shared: bool = False,
+) -> None:
+    """Reprojection into a camera at `centre` (n, 3) turned by `rotation` (n, 3, 3), the person's pixels there."""
+    seen = np.einsum("tjx,tcx->tjc", person.joints[window][:, skeleton.OBSERVED] - centre[:, None], rotation)
     z = seen[..., 2]
-    offset = seen[..., :2] / z[..., None] * view.focal
-    sigma = pixel_sigma(person, view)[window, None]
-    residual = (offset + view.centre - person.pixels[window]) / sigma[..., None]
-    weight = person.confidence[window] * _kernel((residual**2).sum(-1), kernel)
+    offset = seen[..., :2] / z[..., None] * focal
+    residual = (offset + principal - pixels) / sigma[:, None, None]
+    weight = confidence * _kernel((residual**2).sum(-1), kernel)
     jacobian = np.zeros((*z.shape, 2, 3))
-    jacobian[..., 0, 0] = view.focal[0] / z
-    jacobian[..., 1, 1] = view.focal[1] / z
+    jacobian[..., 0, 0] = focal[0] / z
+    jacobian[..., 1, 1] = focal[1] / z
     jacobian[..., 2] = -offset / z[..., None]
-    jacobian /= sigma[..., None, None]
-    jacobian = jacobian @ person.rotation[window, None]
-    by_shared = {2: offset / sigma[..., None]}
+    jacobian /= sigma[:, None, None, None]
+    jacobian = jacobian @ rotation[:, None]
+    by_shared = {2: offset / sigma[:, None, None]} if focal_is_shared else {}
     if person.travel is not None:
-        by_shared[_TRAVEL] = -np.einsum("tjcx,tx->tjc", jacobian, person.centre[window])
+        by_shared[_TRAVEL] = -np.einsum("tjcx,tx->tjc", jacobian, centre)
     weighted = jacobian * weight[..., None, None]
     blocks = np.einsum("tjcx,tjcy->tjxy", weighted, jacobian)
     for i, joint in enumerate(skeleton.OBSERVED):

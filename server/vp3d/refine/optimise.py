@@ -16,10 +16,11 @@ from vp3d.cameras import undistort_points
 from vp3d.progress import Progress
 from vp3d.refine import contacts, skeleton
 from vp3d.refine.background import Background
-from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, eliminate, feet
+from vp3d.refine.bundle import EVERYBODY, PIXEL_KERNEL, SHARED, Person, View, Witness, eliminate, feet
 from vp3d.refine.closed_form import distance_travelled, root_translation
 from vp3d.refine.gravity import LEVEL, POSTURE, Gravity, estimate, tilt
 from vp3d.refine.lens import Lens
+from vp3d.refine.side_views import SideViews
 from vp3d.track import Tracks
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def place(
     motion: CameraMotion,
     step: float,
     linked: np.ndarray,
+    beside: SideViews | None = None,
 ) -> Person | None:
     """A person at the closed-form root path, or None where no frame has enough joints.
 
@@ -69,6 +71,7 @@ def place(
         motion: of the camera, one shot.
         step: s between neighbouring frames.
         linked: (T-1,) bool, whether a frame follows the one before without a gap.
+        beside: other cameras, where the main one stands still.
     """
     pose = np.asarray(poses[index], float)
     frames = np.flatnonzero(np.isfinite(pose).all(axis=(1, 2)))
@@ -97,6 +100,10 @@ def place(
     if motion.kind == "free":
         travel = distance_travelled(joints[:, skeleton.ANKLES], position, root[:, 2], linked, step)
         joints = joints + travel * position[:, None]
+    witnesses: tuple[Witness, ...] = ()
+    if beside is not None and (measured := beside.body(index, frames, lengths)) is not None:
+        lengths, travel = measured
+        witnesses = tuple(view.witness(index, frames) for view in beside.views)
     return Person(
         frames=frames,
         step=step,
@@ -114,6 +121,7 @@ def place(
         rotation=rotation,
         position=position,
         travel=travel,
+        witnesses=witnesses,
     )
 
 

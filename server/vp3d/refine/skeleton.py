@@ -13,6 +13,9 @@ NAMES = H36M_17.joints
 PARENTS = np.maximum(H36M_17.parents, 0)
 """(17,) parent joint of each joint; the root is its own. A bone is named by the joint at its far end."""
 
+MIRRORED = H36M_17.mirrored
+"""(17,) each joint's counterpart on the other side."""
+
 LIMBS = np.array(list(H36M_FROM_COCO))
 LIMBS_COCO = np.array(list(H36M_FROM_COCO.values()))
 """Joints that the detector sees, in both joint sets."""

@@ -16,11 +16,12 @@ from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.refine import skeleton
 from vp3d.refine.background import Background, Edges
-from vp3d.refine.bundle import EVERYBODY, OWN
+from vp3d.refine.bundle import EVERYBODY, OWN, Person
 from vp3d.refine.foot_lock import lock
 from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
 from vp3d.refine.optimise import UNTIL, Optimiser, place
+from vp3d.refine.side_views import SideView, SideViews
 from vp3d.track import Tracks
 
 _LOW_CAMERA = 0.1
@@ -89,6 +90,7 @@ def solve(
     edges: Edges | None = None,
     wishes: Wishes = Wishes(),
     until: str = UNTIL[-1],
+    beside: SideViews | None = None,
 ) -> Solution:
     """Solve camera and world.
 
@@ -102,9 +104,10 @@ def solve(
         edges: of the background, which tell where the vertical is.
         wishes: what the user says.
         until: one of `UNTIL`: the last part that is solved.
+        beside: other cameras that saw the same moments; all must stand still.
 
     Raises:
-        UserError: nobody can be placed in front of the camera.
+        UserError: nobody can be placed in front of the camera, or it moves though others stand beside it.
         Cancelled: from `progress`.
     """
     centre = lens.K[:2, 2]
@@ -115,8 +118,13 @@ def solve(
         )
     if motion is None:
         motion = still(tracks.frames, 0.0, {}, "")
+    if beside is not None and motion.moves:
+        raise UserError(
+            "The camera of the first clip moves, and several views need cameras that stand still.",
+            "Use clips from tripods, or capture one view by itself.",
+        )
     if len(motion.shots) == 1:
-        return _solve_shot(tracks, poses, lens, fps, motion, edges, wishes, until, progress)
+        return _solve_shot(tracks, poses, lens, fps, motion, edges, wishes, until, progress, beside)
     return _solve_shots(tracks, poses, lens, fps, motion, edges, wishes, until, progress)
 
 
@@ -130,6 +138,7 @@ def _solve_shot(
     wishes: Wishes,
     until: str,
     progress: Progress,
+    beside: SideViews | None = None,
 ) -> Solution:
     steps = np.diff(tracks.frames)
     stride = int(np.median(steps)) if len(steps) else 1
@@ -139,23 +148,33 @@ def _solve_shot(
     people = {
         index: person
         for index in range(len(poses))
-        if (person := place(tracks, poses, index, lens, motion, stride / fps, steps == stride)) is not None
+        if (person := place(tracks, poses, index, lens, motion, stride / fps, steps == stride, beside)) is not None
     }
     if not people:
         raise UserError(
             "No person could be placed in front of the camera.",
             "Choose a range of frames in which somebody is seen with most of the body.",
         )
+    if beside is not None:
+        _share_travel(list(people.values()))
     background = None if edges is None else Background(edges, dataclasses.replace(lens, focal_sigma=0.0), motion)
     optimiser = Optimiser(list(people.values()), lens, progress, background)
     optimiser.run(until)
     if motion.kind == "free" and len(people) > 1:
-        scale, _, unit = _sizes(optimiser, list(people), wishes)
+        scale, _, unit = _sizes(optimiser, list(people), wishes, beside)
         optimiser.settle(unit / scale)
-    solution = _world(optimiser, list(people), tracks, lens, motion, wishes)
+    solution = _world(optimiser, list(people), tracks, lens, motion, wishes, beside)
     if motion.moves:
         solution.report["lens"]["focal_sigma_relative"] = given.focal_sigma
     return solution
+
+
+def _share_travel(people: list[Person]) -> None:
+    """Whoever only the main camera sees is as large as the others are."""
+    known = [person.travel for person in people if person.travel is not None]
+    for person in people:
+        if person.travel is None:
+            person.travel = float(np.median(known)) if known else 1.0
 
 
 def _solve_shots(
@@ -218,14 +237,21 @@ def _statures(optimiser: Optimiser, indices: list[int], wishes: Wishes) -> tuple
     return np.log(stature / np.array([person.stature for person in optimiser.people])), sigma
 
 
-def _sizes(optimiser: Optimiser, indices: list[int], wishes: Wishes) -> tuple[np.ndarray, float, float]:
+def _sizes(
+    optimiser: Optimiser, indices: list[int], wishes: Wishes, beside: SideViews | None = None
+) -> tuple[np.ndarray, float, float]:
     """Everybody's scale, body units to metres, the camera's height (m), and metres in the unit of its path.
 
     Each person's stature has a prior, and each, standing on the one floor, sees the camera at its own height in body
     units. The floor is the main person's, or that of the one whose height is known; who disagrees by more than statures
     can, stands on another level and keeps the prior. A camera that moves from its place goes equally far for all, which
-    tells their sizes apart, too.
+    tells their sizes apart, too. Cameras whose distance is known in metres leave nothing to guess.
     """
+    if beside is not None and beside.metres:
+        scale = np.array([1 / person.travel for person in optimiser.people])
+        heights = scale * [person.height for person in optimiser.people]
+        weight = optimiser.planted if optimiser.planted.any() else np.ones(len(scale))
+        return scale, float(np.average(heights, weights=weight)), 1.0
     prior, own_sigma = _statures(optimiser, indices, wishes)
     height = np.array([person.height for person in optimiser.people])
     variance = np.diag(optimiser.covariance)
@@ -269,10 +295,16 @@ def _moved(lens: Lens, up: np.ndarray, position: np.ndarray, unit: float, motion
 
 
 def _world(
-    optimiser: Optimiser, indices: list[int], tracks: Tracks, lens: Lens, motion: CameraMotion, wishes: Wishes
+    optimiser: Optimiser,
+    indices: list[int],
+    tracks: Tracks,
+    lens: Lens,
+    motion: CameraMotion,
+    wishes: Wishes,
+    beside: SideViews | None = None,
 ) -> Solution:
     P, T = tracks.joints.shape[:2]
-    scale, camera_height, unit = _sizes(optimiser, indices, wishes)
+    scale, camera_height, unit = _sizes(optimiser, indices, wishes, beside)
     R = world_rotation(optimiser.view.up)
     standing = [
         lock(person.joints * size @ R, person.contact, person.linked, person.step, _UP, wishes.foot_lock)
@@ -293,7 +325,23 @@ def _world(
     residual[:, :, skeleton.LIMBS_COCO] = np.linalg.norm(seen, axis=-1)
     residual = residual[:, :, :17]
     report = _report(optimiser, indices, tracks, lens, camera, scale, joints, residual, wishes)
+    if beside is not None:
+        report["views"] = [_side_camera(view, camera, unit) for view in beside.views]
     return Solution(camera, joints, planted, residual, report)
+
+
+def _side_camera(view: SideView, main: Camera, unit: float) -> dict:
+    """A camera beside the main one, in the world, JSON-able; `unit` is its distance's in metres."""
+    R = view.R @ main.R[0]
+    t = view.R @ main.t[0] + unit * view.t
+    return {
+        "name": view.name,
+        "K": view.lens.K.tolist(),
+        "R": R.tolist(),
+        "t": t.tolist(),
+        "distortion": view.lens.distortion.tolist(),
+        "lens": view.lens.note,
+    }
 
 
 def _report(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vp3d.common.skeletons import SKELETONS
-from vp3d.devices import choose_device
+from vp3d.devices import choose_device, computes_in_half
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.stereo import checkpoint as checkpoints
@@ -176,7 +176,8 @@ def look(model: PoseNetwork, views: Views, size: int) -> tuple[torch.Tensor, tor
     if model.architecture.fused:
         origin = middle_of(views.projections, size) if views.crops.shape[1] > 1 else views.joints.nanmean(1)
         unit = to_unit_crop(views.projections, origin, (size, size))
-    with torch.autocast(views.crops.device.type, dtype=torch.bfloat16):
+    device = views.crops.device.type
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=computes_in_half(device)):
         heatmaps = model(normalise(views.crops), unit)
     heatmaps = heatmaps.float()
     return heatmaps, soft_argmax(heatmaps)

@@ -128,5 +128,6 @@ def _rendered_view(folder: Path, image: dict, annotation: dict, order: list[int]
     K, R, t = (np.array(image[name], float) for name in "KRt")
     camera = np.array(annotation["keypoints_3d"], float)[order] @ R.T + t
     pixels = (camera @ K.T)[:, :2] / camera[:, 2:]
-    visible = np.array(annotation["keypoints"]).reshape(-1, 3)[order, 2] > 1
+    # Where one's own body hides a joint, its place can be told, and is trained: only what is outside counts as unseen.
+    visible = np.array(annotation["keypoints"]).reshape(-1, 3)[order, 2] > 0
     return View(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), K, R, t, pixels, visible)
