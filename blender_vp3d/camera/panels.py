@@ -68,7 +68,11 @@ class VP3D_PT_camera_overlay(_Part, bpy.types.Panel):
         column.active = settings.show
         column.prop(settings, "opacity")
         column.prop(settings, "limit")
-        row = layout.row(heading="Bone Colours", align=True)
+        split = layout.split(factor=0.4, align=True)
+        label = split.row()
+        label.alignment = "RIGHT"
+        label.label(text="Bones")
+        row = split.row(align=True)
         people = belongings.people_of(context.scene, camera_at_hand(context))
         shows = "confidence" if any(map(confidence.is_coloured, people)) else "side"
         for value, text in (("side", "Side"), ("confidence", "Confidence")):
@@ -89,7 +93,7 @@ class VP3D_PT_camera_residual(_Part, bpy.types.Panel):
             return
         chosen = context.object if context.object in people else people[0]
         table = layout.column(align=True)
-        _row(table, "", "this frame", "clip")
+        _row(table, "", "frame", "clip")
         for person in people:
             _row(table, person.name, _pixels(person[observed.RESIDUAL]), _pixels(_over_clip(person)))
         layout.label(text=f"Joints of {chosen.name}", icon="ARMATURE_DATA")
@@ -111,7 +115,7 @@ class VP3D_PT_camera_hand_off(_Part, bpy.types.Panel):
         layout = self.layout
         layout.operator("vp3d.use_camera", icon="OUTLINER_OB_CAMERA")
         row = layout.row(align=True)
-        row.prop(context.scene.vp3d_camera, "target", text="")
+        row.prop(context.scene.vp3d_camera, "target", text="", icon="CAMERA_DATA")
         row.operator("vp3d.write_over_camera")
         layout.separator()
         column = layout.column(align=True)
