@@ -8,6 +8,7 @@ import numpy as np
 
 from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import Camera
+from vp3d.common.skeletons import H36M_17
 from vp3d.errors import UserError
 from vp3d.refine import Lens, Solution
 
@@ -18,7 +19,13 @@ _STILL = 1e-6
 """m and rad, changes below which are none."""
 
 _LIKELY_SIZE = (0.7, 1.4)
-"""Of what the people were solved for: sizes that a camera's height may give them."""
+"""Of what the people were solved for: sizes that the floor may give them."""
+
+_ANKLES = [H36M_17.index("left_ankle"), H36M_17.index("right_ankle")]
+_PLANTED = 0.5
+_FEWEST_PLANTED = 5
+_LOW = 0.3
+"""m from the camera's height to the feet, below which the floor says nothing about sizes."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +103,18 @@ class GivenCamera:
     def world(self, solution: Solution, sized: bool = False) -> Solution:
         """People that were solved with `motion`, in this camera's own world, and with it as their camera.
 
-        A camera that travels gives them their size; one that does not gives it by its height over the floor, unless
-        they are `sized` already or that would make no people of them. Without metres, world and sizes stay as solved.
+        A camera that travels gives them their size. Feet that stand on its floor put each one right, along the rays
+        from the camera, unless people are `sized` already. Without metres, world and sizes stay as solved.
         """
         if not self.metres:
             return solution
         solved, ours = solution.camera.position, self.camera.position
         A = self.camera.R[0].T @ solution.camera.R[0]
         travelled = np.linalg.norm(solved - solved[0])
-        if travelled > _STILL:
-            size = float(np.linalg.norm(ours - ours[0]) / travelled)
-        else:
-            size = float(ours[0, 2] / solved[0, 2])
-            size = size if _LIKELY_SIZE[0] < size < _LIKELY_SIZE[1] and not sized else 1.0
-        joints = size * (solution.joints - solved[0]) @ A.T + ours[0]
+        unit = float(np.linalg.norm(ours - ours[0]) / travelled) if travelled > _STILL else 1.0
+        joints = unit * (solution.joints - solved[0]) @ A.T + ours[0]
+        standing = unit * solution.joints[:, :, _ANKLES, 2]  # m over the floor that was solved
+        sizes = np.ones(len(joints)) if sized else self._sizes(joints, standing, solution.contacts)
         right, down, ahead = self.camera.R[0]
         report = dict(solution.report)
         report["camera"] = {
@@ -119,10 +124,30 @@ class GivenCamera:
             "roll_deg": float(np.degrees(np.arctan2(right[2], -down[2]))),
         }
         report["people"] = [
-            {key: size * value if key in _LENGTHS and value is not None else value for key, value in person.items()}
+            {
+                key: unit * sizes[person["person"] - 1] * value if key in _LENGTHS and value is not None else value
+                for key, value in person.items()
+            }
             for person in report["people"]
         ]
+        eye = ours[:, None]
+        joints = eye + sizes[:, None, None, None] * (joints - eye)
         return replace(solution, camera=self.camera, joints=joints, report=report)
+
+    def _sizes(self, joints: np.ndarray, standing: np.ndarray, contacts: np.ndarray) -> np.ndarray:
+        """(P,) by how much people have to be larger for their standing feet to be on the floor; 1 where none say so.
+
+        joints (P, T, 17, 3) m; standing (P, T, 2) m, heights of ankles that `contacts` (P, T, 2) say stand.
+        """
+        height = np.broadcast_to(self.camera.position[:, 2, None], (joints.shape[1], 2))
+        sizes = np.ones(len(joints))
+        for person, planted in enumerate(contacts > _PLANTED):
+            # ankles at z come to size * standing where size = height / (height - z + standing)
+            below = (height - joints[person][:, _ANKLES, 2] + standing[person])[planted]
+            if len(below) >= _FEWEST_PLANTED and (below > _LOW).all():
+                size = float(np.median(height[planted] / below))
+                sizes[person] = size if _LIKELY_SIZE[0] < size < _LIKELY_SIZE[1] else 1.0
+        return sizes
 
 
 _LENGTHS = ("scale", "stature_m", "contact_speed_m_s_median")  # of a person in a report

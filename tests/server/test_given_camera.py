@@ -12,6 +12,8 @@ from vp3d.errors import UserError
 from vp3d.given_camera import GivenCamera
 from vp3d.refine import Solution
 
+CONTACTS = walker(frames=30).contacts
+
 
 def given(moving: bool, metres: bool = True) -> tuple[GivenCamera, np.ndarray]:
     """A camera and the joints (T, 17, 3) m that it sees."""
@@ -60,15 +62,14 @@ def test_frames_and_size_of_the_video():
 def test_people_come_into_the_cameras_world(moving):
     """Whatever world and unit the people were solved in, where the camera is tells where they are."""
     camera, joints = given(moving)
-    size, A = 1.25, Rotation.from_euler("zyx", [0.7, 0.1, -0.05] if moving else [0.7, 0, 0]).as_matrix()
+    size, A = 1.25, Rotation.from_rotvec([0, 0, 0.7]).as_matrix()
     offset = np.array([3.0, -2, 0])
     solved = size * joints @ A.T + offset
     R = camera.camera.R @ A.T
     centre = size * camera.camera.position @ A.T + offset
     solution = Solution(
         Camera(camera.camera.K, R, -np.einsum("cij,cj->ci", R, centre), np.zeros(5)),
-        solved[None], np.zeros((1, 30, 2)), np.zeros((1, 30, 17)),
-        {"camera": {"gravity_from": []}, "people": [{"stature_m": size * 1.8, "contact_speed_m_s_median": None}]},
+        solved[None], CONTACTS, np.zeros((1, 30, 17)), report(size * 1.8),
     )  # fmt: skip
     placed = camera.world(solution)
     np.testing.assert_allclose(placed.joints[0], joints, atol=1e-9)
@@ -82,11 +83,28 @@ def test_people_come_into_the_cameras_world(moving):
     assert without_metres.world(solution) is solution
 
 
+def report(stature: float) -> dict:
+    return {"camera": {}, "people": [{"person": 1, "stature_m": stature, "contact_speed_m_s_median": None}]}
+
+
+def test_feet_on_the_floor_put_the_depth_right():
+    """People who were solved too far away, along the rays of a camera that travels."""
+    camera, joints = given(moving=True)
+    eye = camera.camera.position[:, None]
+    far = eye + 1.08 * (joints - eye)
+    solution = Solution(camera.camera, far[None], CONTACTS, np.zeros((1, 30, 17)), report(1.08 * 1.8))
+    sizes = camera._sizes(far[None], 1.08 * joints[None][:, :, [6, 3], 2], CONTACTS)
+    assert sizes == pytest.approx(1 / 1.08, rel=1e-6)
+    placed = camera.world(solution, sized=True)
+    np.testing.assert_allclose(placed.joints[0], far, atol=1e-9)
+    assert placed.report["people"][0]["stature_m"] == pytest.approx(1.08 * 1.8)
+
+
 def test_a_camera_far_over_the_floor_makes_no_giants():
     camera, joints = given(moving=False)
     solution = Solution(
         Camera(camera.camera.K, camera.camera.R, camera.camera.t * 0 + [0, 0.4, 3], np.zeros(5)),
-        joints[None], np.zeros((1, 30, 2)), np.zeros((1, 30, 17)), {"camera": {}, "people": [{"stature_m": 1.8}]},
+        joints[None], CONTACTS, np.zeros((1, 30, 17)), report(1.8),
     )  # fmt: skip
     assert camera.world(solution).report["people"][0]["stature_m"] == 1.8
 
