@@ -11,7 +11,9 @@ from rich.table import Column, Table
 
 from vp3d import __version__
 from vp3d.commands import detector as detector_commands
+from vp3d.commands import evaluate as evaluate_commands
 from vp3d.commands import lifter as lifter_commands
+from vp3d.commands import solve as solve_commands
 from vp3d.commands import stereo as stereo_commands
 from vp3d.commands.bench import ByDefaultCapture
 from vp3d.commands.screen import Bar, console, errors, resumable
@@ -45,7 +47,11 @@ bench_app.command(name="detect")(detector_commands.bench_detect)
 train_app.command(name="lifter")(lifter_commands.train_lifter)
 train_app.command(name="pose2d")(stereo_commands.train_pose2d)
 train_app.command(name="cdrnet")(stereo_commands.train_cdrnet)
+train_app.command(name="label-study")(evaluate_commands.label_study)
+evaluate_app.command(name="lifter")(evaluate_commands.evaluate_lifter)
+evaluate_app.command(name="take")(evaluate_commands.evaluate_take)
 evaluate_app.command(name="stereo")(stereo_commands.evaluate_stereo)
+evaluate_app.command(name="solve")(solve_commands.evaluate_solve)
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]
 TakeArgument = Annotated[Path, typer.Argument(metavar="TAKE", help="A take, NAME.vp3d.")]
@@ -247,106 +253,50 @@ def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     console.print(str(path), soft_wrap=True)
 
 
-ReferenceOption = Annotated[
-    Path, typer.Option(help="Known joints: a .trc of markers, another take, or the truth of a rendered clip (.json).")
-]
-CalibrationOption = Annotated[
-    Path | None, typer.Option(help="Where the camera was: errors are then measured in its axes too.")
-]
-CameraOption = Annotated[
-    str | None, typer.Option(help="The camera in the calibration. [default: that of the clip's name]")
-]
-
-
-@evaluate_app.command(name="lifter")
-def evaluate_lifter(
-    weights: Annotated[
-        str | None, typer.Argument(metavar="[WEIGHTS]", help="Lifter weights, by name or file. [default: bundled]")
-    ] = None,
+@data_app.command(name="render-people")
+def render_people(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the data set.")],
+    meshes: Annotated[
+        list[Path], typer.Option(help="Folder or file of people: Rocketbox adults (FBX), makehuman.zip. Repeatable.")
+    ],
+    images: Annotated[int, typer.Option(help="How many images, all views counted.")] = 1000,
     motion: Annotated[
-        list[Path] | None, typer.Option(help="Zip or folder of motion capture to film with virtual cameras.")
+        list[Path] | None, typer.Option(help="Zip or folder of motion capture to pose people by. Repeatable.")
     ] = None,
-    everything: Annotated[
-        bool, typer.Option("--everything", help="Use all takes, not only those that training held out.")
-    ] = False,
-    take: Annotated[Path | None, typer.Option(help="A take whose real 2D joints to lift; needs --reference.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Known joints of the take, as for `evaluate take`.")] = None,
-    calibration: CalibrationOption = None,
-    camera: CameraOption = None,
-    fps: Annotated[float, typer.Option(help="Frames per second of the virtual cameras.")] = 50.0,
-    cameras: Annotated[int, typer.Option(help="Virtual cameras around every clip.")] = 2,
-    frames: Annotated[int, typer.Option(help="About how many frames a measurement sees; 0 for all.")] = 20_000,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
-) -> None:
-    """Measure a lifter: errors by the field's protocols, cost and speed."""
-    from vp3d.evaluate import lifting, tables
-    from vp3d.lift.checkpoint import load
-    from vp3d.lift.lifter import find_weights
-    from vp3d.train.recordings import read_recordings
-
-    if not motion and not take:
-        raise UserError("There is nothing to evaluate on.", "Give --motion, or --take with --reference.")
-    if take and not reference:
-        raise UserError("A take alone does not tell what is true.", "Give its known joints with --reference.")
-    path = find_weights(weights)
-    checkpoint = load(path)
-    report: dict = {"lifter": lifting.describe(checkpoint, path.stem)}
-    with Bar() as bar:
-        if motion:
-            recordings = read_recordings(motion, bar)
-            chosen = recordings if everything else lifting.unseen(checkpoint, recordings)
-            report["takes"] = sorted({recording.take for recording in chosen})
-            report |= lifting.evaluate_on_motion(
-                checkpoint, chosen, device, fps=fps, cameras=cameras, frames=frames or None, progress=bar
-            )
-        if take and reference:
-            known = _reference(reference, calibration, camera, take)
-            report["detected"] = lifting.evaluate_on_take(checkpoint, takes.load(take), *known, device)
-    for table in tables.lifter_tables(report):
-        console.print(table)
-    _write_json(report, output)
-
-
-@evaluate_app.command(name="take")
-def evaluate_take(
-    path: TakeArgument,
-    reference: ReferenceOption,
-    calibration: CalibrationOption = None,
-    camera: CameraOption = None,
-    lifter: Annotated[
-        str | None, typer.Option(help="Lifter weights to compare with, by name or file. [default: bundled]")
+    backgrounds: Annotated[
+        list[Path] | None, typer.Option(help="Folder of photographs without people. Repeatable.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
+    views: Annotated[int, typer.Option(help="Calibrated cameras that see each instant, 1 to 4.")] = 1,
+    size: Annotated[int, typer.Option(help="Width and height, px.")] = 384,
+    engine: Annotated[str, typer.Option(help="workbench (fast), cycles (real light) or eevee.")] = "workbench",
+    samples: Annotated[int, typer.Option(help="Samples a pixel, for cycles.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 1,
+    processes: Annotated[int, typer.Option(help="Blenders that work side by side.")] = 1,
+    blender: Annotated[
+        Path | None, typer.Option(help="A Blender, or a Python with bpy. [default: one that the installer made]")
+    ] = None,
 ) -> None:
-    """Measure a take against known joints: errors, jitter, and how steady the bones are."""
-    from vp3d.evaluate import takes as measure
-    from vp3d.evaluate.tables import take_table
-    from vp3d.lift import load_lifter
+    """Render people with exact joints to train on. Stopped with Ctrl-C, the same command goes on."""
+    from vp3d.data.render_people import RenderSettings
+    from vp3d.data.render_people import render_people as run
 
-    known = _reference(reference, calibration, camera, path)
-    report = measure.evaluate_take(takes.load(path), *known, load_lifter(lifter))
-    console.print(take_table(report))
-    _write_json(report, output)
-
-
-def _reference(reference: Path, calibration: Path | None, camera: str | None, take: Path) -> tuple:
-    """Known joints, and R (3, 3) of the camera that took the clip, or None."""
-    from vp3d.calibration import pick, read_calibration
-    from vp3d.evaluate.reference import read_reference
-
-    known = read_reference(reference)
-    if calibration is None:
-        return known, None
-    name = Path(takes.load(take).video.get("name", take.name)).stem
-    return known, pick(read_calibration(calibration), camera, name).R
-
-
-def _write_json(report: dict, output: Path | None) -> None:
-    if output is not None:
-        check_output(output)
-        output.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        console.print(str(output), soft_wrap=True)
+    settings = RenderSettings(
+        output=output,
+        images=images,
+        meshes=tuple(meshes),
+        motion=tuple(motion or ()),
+        backgrounds=tuple(backgrounds or ()),
+        views=views,
+        size=size,
+        engine=engine,
+        samples=samples,
+        seed=seed,
+        processes=processes,
+        blender=blender,
+    )
+    with resumable(), Bar() as bar:
+        written = run(settings, bar)
+    console.print(str(written), soft_wrap=True)
 
 
 @app.command(name="version")

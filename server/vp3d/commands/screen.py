@@ -25,6 +25,7 @@ STAGES = {
     "read pictures": "Reading pictures",
     "render": "Rendering",
     "evaluate": "Evaluating",
+    "study": "Runs of the study",
 }
 
 

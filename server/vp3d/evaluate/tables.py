@@ -81,6 +81,16 @@ def take_table(report: dict) -> Table:
     return table
 
 
+def study_table(summary: list[dict]) -> Table:
+    """What `vp3d train label-study` found, MPJPE in mm."""
+    heads = (Column(head, justify="right") for head in ("labels", "supervised", "semi-supervised", "better by"))
+    table = Table(*heads, title="MPJPE, mm, mean ± standard deviation over the seeds")
+    for row in summary:
+        errors = [f"{row[name]:.1f} ± {row[f'{name}_spread']:.1f}" for name in ("supervised", "semi_supervised")]
+        table.add_row(f"{row['share']:.0%}", *errors, f"{row['gain']:.1%}")
+    return table
+
+
 def _errors(title: str, rows: dict[str, dict]) -> Table:
     heads = [*(Column(head, justify="right") for head in _HEADS.values()), Column("frames", justify="right")]
     table = Table("", *heads, title=title)

@@ -35,15 +35,15 @@ class Convention:
         windowed: the features of a frame depend on the window it is seen in.
         encode: (rays (..., W, J, 2), NaN where missing; confidence (..., W, J); index of the window's own frame) to
             features (..., W, F) and the rotation (..., 3, 3) from camera axes to the axes the poses come out in.
-        root_unit: features (..., F) of the own frame to (...) m, the unit in which a trajectory network tells where the
-            root is.
+        root_units: features (..., F) of the own frame to (..., 3) m, what the three numbers of a trajectory network are
+            multiples of.
     """
 
     name: str
     features_per_frame: Callable[[int], int]
     windowed: bool
     encode: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
-    root_unit: Callable[[torch.Tensor], torch.Tensor]
+    root_units: Callable[[torch.Tensor], torch.Tensor]
 
 
 def look_at(direction: torch.Tensor) -> torch.Tensor:
@@ -84,14 +84,19 @@ def canonical(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[t
     return torch.cat([joints, log_size], -1).float(), rotation
 
 
-def inverse_size(features: torch.Tensor) -> torch.Tensor:
-    """One over the person's size in the image, from canonical features: distance is proportional to it."""
-    return torch.exp(_LOG_SIZE_SHIFT - features[..., -1])
+def size_of(features: torch.Tensor) -> torch.Tensor:
+    """The person's RMS size in normalised image coordinates, from canonical features (..., F)."""
+    return torch.exp(features[..., -1] - _LOG_SIZE_SHIFT)
 
 
-def one_metre(features: torch.Tensor) -> torch.Tensor:
-    """Ones."""
-    return torch.ones_like(features[..., 0])
+def _canonical_units(features: torch.Tensor) -> torch.Tensor:
+    """The root is near the axis whatever the distance, which is inversely proportional to the size."""
+    ones = torch.ones_like(features[..., 0])
+    return torch.stack([ones, ones, 1 / size_of(features)], -1)
+
+
+def _metres(features: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(features[..., :3])
 
 
 def width_normalised(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,13 +130,7 @@ def _mean(values: torch.Tensor, weight: torch.Tensor, axes: tuple[int, ...]) -> 
 CONVENTIONS = {
     convention.name: convention
     for convention in (
-        Convention("canonical", lambda joints: 3 * joints + 1, True, canonical, inverse_size),
-        Convention(
-            "width-normalised",
-            lambda joints: 2 * joints,
-            False,
-            width_normalised,
-            one_metre,
-        ),
+        Convention("canonical", lambda joints: 3 * joints + 1, True, canonical, _canonical_units),
+        Convention("width-normalised", lambda joints: 2 * joints, False, width_normalised, _metres),
     )
 }

@@ -158,7 +158,7 @@ class Lifter:
                 output = model(batch).view(len(own), -1, 3)
                 if model is self._trajectory:
                     own_frames = batch[:, before] if self._convention.windowed else batch[0, before:][: len(own)]
-                    output = output * self._convention.root_unit(own_frames)[:, None, None]
+                    output = output * self._convention.root_units(own_frames)[:, None]
             poses.append((output @ rotation).cpu().numpy())
         return np.concatenate(poses).astype(np.float64)
 

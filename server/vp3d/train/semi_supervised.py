@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from vp3d.common.skeletons import COCO_17, H36M_FROM_COCO
-from vp3d.lift.conventions import CONVENTIONS
+from vp3d.lift.conventions import CONVENTIONS, size_of
 from vp3d.lift.lifter import resample_joints
 from vp3d.lift.model import TemporalModel
 from vp3d.train.dice import Dice
@@ -49,7 +49,7 @@ class Networks(nn.Module):
 
     Attributes:
         pose: root-relative poses.
-        trajectory: the root's position in the unit of the convention, or None where no one asks for it.
+        trajectory: the root's position in the units of the convention, or None where no one asks for it.
     """
 
     def __init__(self, pose: TemporalModel, trajectory: TemporalModel | None = None) -> None:
@@ -143,7 +143,7 @@ def losses(
     if roots is None:
         return result
     now = networks.pose.architecture.padding[0]
-    roots = roots * _CANONICAL.root_unit(features[:, now])[:, None, None]
+    roots = roots * _CANONICAL.root_units(features[:, now])[:, None]
     result["trajectory"] = root_error(roots[:count, 0], examples.root)
     result["total"] = result["total"] + result["trajectory"]
     if unlabelled is not None:
@@ -173,7 +173,7 @@ def reprojection_error(joints: torch.Tensor, observed: torch.Tensor) -> torch.Te
     seen = observed[:, : 3 * len(COCO_17)].unflatten(-1, (-1, 3))[:, [H36M_FROM_COCO[joint] for joint in limbs]]
     points = joints[:, limbs]
     projected = points[..., :2] / points[..., 2:].clamp(min=_NEAREST)
-    apart = (projected * _CANONICAL.root_unit(observed)[:, None, None] - seen[..., :2]).norm(dim=-1)
+    apart = (projected / size_of(observed)[:, None, None] - seen[..., :2]).norm(dim=-1)
     return (apart * seen[..., 2]).sum() / seen[..., 2].sum().clamp(min=1e-6)
 
 
