@@ -15,7 +15,7 @@ def train_lifter(
         typer.Argument(metavar="MOTION...", help="Zips, folders or files of motion: BVH, AMC, data_3d NPZ, takes."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")],
-    steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 14_000,
+    steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 24_000,
     seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the examples.")] = 1,
     recipe: Annotated[str, typer.Option(help="vp3d, or videopose3d for the published one.")] = "vp3d",
     widths: Annotated[str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81.")] = "3,3,3",

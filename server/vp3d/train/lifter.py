@@ -66,7 +66,7 @@ class LifterSettings:
     motion: tuple[Path, ...]
     output: Path
     initial: Path | None = None
-    steps: int = 14_000
+    steps: int = 24_000
     seed: int = 1
     device: str = "auto"
     widths: tuple[int, ...] = (3, 3, 3)
