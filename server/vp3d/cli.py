@@ -1,6 +1,5 @@
 """The command line `vp3d`."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -68,7 +67,10 @@ def _common(
 
 @app.command()
 def capture(
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video, or a folder or pattern of images.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO...", help="A video, or a folder or pattern of images; more from other cameras."),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Take to write. [default: VIDEO.vp3d]")] = None,
     people: Annotated[str, typer.Option(help="main, all, or numbers such as 1,3.")] = "main",
     start: Annotated[int, typer.Option(help="First frame, from 0.")] = 0,
@@ -105,10 +107,21 @@ def capture(
         float | None, typer.Option(help="Height of the first person in metres, which scales all.")
     ] = None,
     foot_lock: Annotated[float, typer.Option(help="How firmly planted feet are held, 0 to 1.")] = 1.0,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Fit the lifter to this clip; its weights are kept beside the take.")
+    ] = False,
+    offset: Annotated[
+        list[float] | None,
+        typer.Option(help="Seconds to add to another view's time to get the first's; once for each. [default: found]"),
+    ] = None,
 ) -> None:
-    """Turn a video into a take. Stopped with Ctrl-C, the next run goes on from the last finished stage."""
+    """Turn a video, or several of the same moment, into a take.
+
+    Stopped with Ctrl-C, the next run goes on from the last finished stage.
+    """
     from vp3d import pipeline
 
+    video, *views = videos
     options = pipeline.Options(
         people=people,
         start=start,
@@ -130,8 +143,10 @@ def capture(
         camera_file=None if camera_file is None else str(camera_file),
         height_m=height,
         foot_lock=foot_lock,
+        views=tuple(str(view) for view in views),
+        offsets=tuple(offset or ()),
+        adapt=str(output.with_suffix(".lifter.safetensors")) if adapt else None,
     )
-    output = output or Path(f"{video.stem}.vp3d")
     check_output(output, video)
     with resumable(), Bar() as bar:
         take = pipeline.capture(video, options, bar)

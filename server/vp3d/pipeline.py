@@ -22,14 +22,23 @@ from vp3d.detect import SEEN, People
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.given_camera import GivenCamera
+from vp3d.lift import checkpoint
 from vp3d.progress import Progress, silent
 from vp3d.refine import background
+from vp3d.refine.side_views import SideViews
+from vp3d.stereo.views import ClipView, Joined, join
 from vp3d.track import Tracks
 
 log = logging.getLogger(__name__)
 
 CHUNK = 60  # frames detected between two saves: what stopping costs at most
 FEWEST_FRAMES = 5  # a shorter appearance has no motion worth lifting
+
+
+_UPRIGHT = 0.94
+"""Cosine of the angle (20°) up to which a calibration's Z axis is the vertical that people show."""
+_SEVERAL = ("views", "offsets")
+"""Options that are lists."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,9 @@ class Options:
         camera_file: path of a camera that is known already, as `given_camera.read` takes it: only people are solved.
         height_m: stature of the first person chosen, which scales the world; None where it is not known.
         foot_lock: 0 to 1, how firmly planted feet are held in place.
+        views: other videos of the same moment, from cameras that stand still as the first one does.
+        offsets: s to add to the times of each of them to get the first video's; empty to find them from the motion.
+        adapt: path to write the lifter's weights to, fitted to this clip; None to use them as they are.
     """
 
     people: str = "main"
@@ -79,6 +91,9 @@ class Options:
     camera_file: str | None = None
     height_m: float | None = None
     foot_lock: float = 1.0
+    views: tuple[str, ...] = ()
+    offsets: tuple[float, ...] = ()
+    adapt: str | None = None
 
     def __post_init__(self) -> None:
         """Raise UserError for people who are nobody, heights nobody has and a range that holds no frame."""
@@ -86,6 +101,11 @@ class Options:
         refine.Wishes(self.height_m, foot_lock=self.foot_lock)
         if self.motion not in ("auto", "still"):
             raise UserError(f"“{self.motion}” is no movement of a camera.", "Choose auto or still.")
+        if self.offsets and len(self.offsets) != len(self.views):
+            raise UserError(
+                f"There are {len(self.views)} other views and {len(self.offsets)} offsets.",
+                "Give one offset for each other view, or none.",
+            )
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
@@ -108,9 +128,11 @@ class Options:
             if name not in types:
                 raise UserError(f"There is no capture option '{name}'.", "Update the add-on and its server together.")
             wanted = (int, float) if types[name] is float else types[name]
-            if not isinstance(value, wanted) or isinstance(value, bool):
-                raise UserError(f"The capture option '{name}' cannot be {value!r}.")
-            values[name] = value
+            several = name in _SEVERAL
+            for entry in value if several and isinstance(value, list) else [value]:
+                if not isinstance(entry, wanted) or isinstance(entry, bool):
+                    raise UserError(f"The capture option '{name}' cannot be {value!r}.")
+            values[name] = tuple(value) if several and isinstance(value, list) else value
         return cls(**values)
 
 
@@ -167,31 +189,28 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     choose_device(options.device)
     lifter = lift.load_lifter(options.lifter, options.device)
     stages = _Stages()
-    source = {
-        "video": cache.file_stamp(*media.files(video)),
-        "range": [wanted.start, wanted.stop, wanted.step],
-        "fps": str(info.fps),
-    }
-
-    detector_about, frames, people = _detect(video, wanted, options, source, stages, progress)
     fps = float(info.fps) / options.every
-    everyone = _track(frames, people, fps, {**source, **detector_about["key"]}, stages)
+    detector_about, seen, frames, everyone = _watch(video, info, wanted, options, stages, progress)
     if not len(everyone.joints):
         raise UserError(
             f"No person was found in {video.name}.",
             "Check the frame range, choose the detail 'fine' for small people, or use a clip with the whole body.",
         )
-    seen = {**source, **detector_about["key"]}
     edges = _background(video, everyone, seen, stages, progress)
     clip = camera_motion.Clip(video, frames, everyone.joints, size, float(info.fps))
     if given:
         given = given.at(frames, *size)
         motion = given.motion(frames)
-    elif options.motion == "still":
+    elif options.motion == "still" or options.views:
         motion = camera_motion.still(frames, 0.0, {}, "The camera stands still, as you said.")
         lens = background.sharpened(lens, edges, motion)
     else:
         motion, lens = _camera(clip, lens, edges, seen, stages, progress)
+    beside = None
+    if options.views:
+        main = ClipView(video.name, everyone, frames / float(info.fps), lens, *_pose(options, video))
+        beside = _beside(main, options, seen, stages, progress)
+        seen = {**seen, **beside.key}
     everyone = everyone.split(motion.shots)
     chosen = _choose(everyone, options.people, motion)
     _refuse_glimpses(everyone.people(chosen), video)
@@ -199,11 +218,20 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     # Everybody is lifted and solved, also those nobody asked for: each tells where the floor is and which way is up.
     lens_key = {"K": lens.K.tolist(), "distortion": lens.distortion.tolist(), "focal_sigma": lens.focal_sigma}
     inputs = {**seen, **lens_key, "motion": motion.digest(), "lifter": lifter.digest}
+    adapted = None
+    if options.adapt:
+        lifter, adapted = _adapt(lifter, options, everyone, lens, motion, fps, inputs, stages, progress)
+        inputs["lifter"] = lifter.digest
     poses = _lift(lifter, everyone, lens, motion, size, fps, inputs, stages, progress)
     wishes = refine.Wishes(options.height_m, int(chosen[0]), options.foot_lock)
-    solution = _refine(everyone, poses, lens, motion, size, float(info.fps), edges, wishes, inputs, stages, progress)
+    side = beside.joined.side if beside else None
+    solution = _refine(
+        everyone, poses, lens, motion, size, float(info.fps), edges, wishes, side, inputs, stages, progress
+    )
     if given:
         solution = given.world(solution, sized=options.height_m is not None)
+    if beside:
+        solution = beside.world(solution, main)
 
     tracks, joints = everyone.people(chosen), solution.joints[chosen]
     if not np.isfinite(joints).any():
@@ -251,14 +279,91 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
             "people": about_people,
             "people_found": len(everyone.joints),
             "detector": detector_about["report"],
-            "lifter": _about_lifter(lifter),
+            "lifter": _about_lifter(lifter, adapted),
             "lens": {"source": lens.source, "note": lens.note, "focal_sigma": lens.focal_sigma},
             "motion": motion.about(),
+            "views": [
+                {**camera, **about}
+                for camera, about in zip(solution.report.get("views", ()), beside.about if beside else (), strict=True)
+            ],
             "solve": solved,
             "timings": {name: asdict(timing) for name, timing in stages.timings.items()},
-            "warnings": _warnings(info, tracks, about_people, lifter, solved, motion),
+            "warnings": [
+                *_warnings(info, tracks, about_people, lifter, solved, motion),
+                *(beside.joined.notes if beside else ()),
+            ],
         },
     )
+
+
+def _watch(
+    video: Path, info: media.VideoInfo, wanted: range, options: Options, stages: _Stages, progress: Progress
+) -> tuple[dict, dict, np.ndarray, Tracks]:
+    """Everybody in a clip: the report on the detector, what went into the result, frame numbers, and tracks."""
+    source = {
+        "video": cache.file_stamp(*media.files(video)),
+        "range": [wanted.start, wanted.stop, wanted.step],
+        "fps": str(info.fps),
+    }
+    about, frames, people = _detect(video, wanted, options, source, stages, progress)
+    inputs = {**source, **about["key"]}
+    return about, inputs, frames, _track(frames, people, float(info.fps) / wanted.step, inputs, stages)
+
+
+@dataclass
+class _Beside:
+    """Other views of a capture: where they are, what goes into the cache's keys, and what the report says of each."""
+
+    joined: Joined
+    key: dict
+    about: list[dict]
+
+    def world(self, solution: refine.Solution, main: ClipView) -> refine.Solution:
+        """The solution in the calibration's own world, where there is one and its Z axis points up, as people show."""
+        if main.R is None or main.R[:, 2] @ solution.camera.R[0][:, 2] < _UPRIGHT:
+            return solution
+        camera = Camera(solution.camera.K, main.R[None], main.t[None], main.lens.distortion)
+        given = GivenCamera(main.name, (0, 0), np.zeros(1, int), camera, metres=True)
+        moved = given.world(solution, sized=True)
+        views = [view.in_world(camera) for view in self.joined.side.views]
+        return dataclasses.replace(moved, report={**moved.report, "views": views})
+
+
+def _pose(options: Options, video: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """World to camera axes as the calibration has them for a clip."""
+    if options.calibration is None:
+        return None, None
+    camera = pick(read_calibration(options.calibration), None, video.stem)
+    return (None, None) if camera.R is None else (camera.R, camera.t)
+
+
+def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progress: Progress) -> _Beside:
+    others, keys, about = [], [], []
+    for name in options.views:
+        video = Path(name)
+        info = media.probe(video)
+        alone = dataclasses.replace(options, camera=None)
+        _, inputs, frames, tracks = _watch(video, info, range(info.frame_count), options, stages, progress)
+        if not len(tracks.joints):
+            raise UserError(f"No person was found in {video.name}.", "Leave this view out, or check that it fits.")
+        pose = _pose(options, video)
+        others.append(ClipView(video.name, tracks, frames / float(info.fps), _lens(info, alone), *pose))
+        keys.append(inputs)
+        about.append(
+            {
+                "path": str(info.path.resolve()),
+                "width": info.width,
+                "height": info.height,
+                "rotation": info.rotation,
+                "fps": float(info.fps),
+                "frame_count": info.frame_count,
+            }
+        )
+    joined = join(main, others, options.offsets or [None] * len(others))
+    for entry, offset in zip(about, joined.offsets, strict=True):
+        entry["offset_s"] = offset
+    stamp = [cache.file_stamp(Path(options.calibration))] if options.calibration else []
+    return _Beside(joined, {"views": keys, "offsets": list(options.offsets), "calibration": stamp}, about)
 
 
 def _given(options: Options) -> GivenCamera | None:
@@ -289,15 +394,21 @@ def _calibrated(options: Options, video: Path) -> CalibratedCamera | None:
     return pick(read_calibration(options.calibration), options.camera, video.stem)
 
 
-def _about_lifter(lifter: lift.Lifter) -> dict:
+def _about_lifter(lifter: lift.Lifter, adapted: dict | None) -> dict:
     model = models.MODELS.get(lifter.name)
     title = model.title if model else lifter.name
-    return {
+    about = {
         "name": lifter.name,
         "description": f"{title}, which looks at {lifter.receptive_field} frames for every pose.",
         "licence": lifter.licence,
         "commercial": lifter.commercial,
     }
+    if adapted:
+        before, after = adapted["held_out_px"]
+        gain = f"held-out joints are {after:.1f} px off instead of {before:.1f} px"
+        about["description"] += f" Adapted to this clip: {gain}." if adapted["kept"] else " Adapting it did not help."
+        about["adapted"] = adapted
+    return about
 
 
 def _rate(fps: float) -> Fraction:
@@ -483,6 +594,41 @@ def _choose(everyone: Tracks, who: str, motion: CameraMotion) -> list[int]:
     return [int(people[0]) for people in mains if len(people)]
 
 
+def _straight(tracks: Tracks, lens: refine.Lens, motion: CameraMotion) -> np.ndarray:
+    """2D joints (P, T, 21, 2) px as a lens without distortion or zoom would show them."""
+    return undistort_points(motion.unzoom(tracks.joints, lens.K[:2, 2]), lens.K, lens.distortion)
+
+
+def _adapt(
+    lifter: lift.Lifter,
+    options: Options,
+    tracks: Tracks,
+    lens: refine.Lens,
+    motion: CameraMotion,
+    fps: float,
+    inputs: dict,
+    stages: _Stages,
+    progress: Progress,
+) -> tuple[lift.Lifter, dict]:
+    """The lifter fitted to the clip, or as it was where that is no better, and what the fit gave."""
+    original = lift.load_weights(options.lifter)
+    device = choose_device(options.device)
+
+    def compute() -> cache.Arrays:
+        people = [
+            lift.Appearance(joints, confidence)
+            for joints, confidence in zip(_straight(tracks, lens, motion), tracks.confidence, strict=True)
+        ]
+        return lift.adapt(original, people, lens.K, fps, progress, device).stored()
+
+    entry = cache.entry("adapt", ("detect", "media", "track", "lift", "common"), **inputs)
+    adapted = lift.Adapted.read(original, stages.run("adapt", len(tracks.frames), entry, compute))
+    if adapted.fitted is None:
+        return lifter, adapted.report
+    checkpoint.save(adapted.fitted, Path(str(options.adapt)))
+    return lift.Lifter(adapted.fitted, lifter.name, device), adapted.report
+
+
 def _lift(
     lifter: lift.Lifter,
     tracks: Tracks,
@@ -496,11 +642,10 @@ def _lift(
 ) -> np.ndarray:
     def compute() -> cache.Arrays:
         poses = []
-        unzoomed = motion.unzoom(tracks.joints, lens.K[:2, 2])
-        for index, (joints, confidence) in enumerate(zip(unzoomed, tracks.confidence, strict=True)):
+        straight = _straight(tracks, lens, motion)
+        for index, (joints, confidence) in enumerate(zip(straight, tracks.confidence, strict=True)):
             progress("lift", index, len(tracks.joints))
-            straight = undistort_points(joints, lens.K, lens.distortion)
-            poses.append(lifter.lift(straight, confidence, lens.K, size, fps))
+            poses.append(lifter.lift(joints, confidence, lens.K, size, fps))
         progress("lift", len(poses), len(poses))
         return {"poses": np.stack(poses)}
 
@@ -517,12 +662,13 @@ def _refine(
     fps: float,
     edges: background.Edges,
     wishes: refine.Wishes,
+    side: SideViews | None,
     inputs: dict,
     stages: _Stages,
     progress: Progress,
 ) -> refine.Solution:
     def compute() -> cache.Arrays:
-        solved = refine.solve(tracks, poses, lens, size, fps, progress, motion, edges)
+        solved = refine.solve(tracks, poses, lens, size, fps, progress, motion, edges, wishes, beside=side)
         camera = {f"camera_{field.name}": getattr(solved.camera, field.name) for field in dataclasses.fields(Camera)}
         return {
             **camera,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vp3d.cameras import undistort_points
+from vp3d.cameras import Camera, undistort_points
 from vp3d.refine import skeleton
 from vp3d.refine.bundle import Witness
 from vp3d.refine.lens import Lens
@@ -39,6 +39,16 @@ class SideView:
         pixels, confidence = skeleton.observations(straight, self.confidence[person][frames])
         focal = np.diag(self.lens.K)[:2]
         return Witness(self.R, -self.R.T @ self.t, focal, self.lens.K[:2, 2], pixels, confidence)
+
+    def in_world(self, main: Camera, unit: float = 1.0) -> dict:
+        """JSON-able: this camera in the world of the main one, which stands still; `unit` m is what `t` counts in."""
+        return {
+            "name": self.name,
+            "K": self.lens.K.tolist(),
+            "R": (self.R @ main.R[0]).tolist(),
+            "t": (self.R @ main.t[0] + unit * self.t).tolist(),
+            "distortion": self.lens.distortion.tolist(),
+        }
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from vp3d.refine.foot_lock import lock
 from vp3d.refine.gravity import LEVEL, world_rotation
 from vp3d.refine.lens import Lens
 from vp3d.refine.optimise import UNTIL, Optimiser, place
-from vp3d.refine.side_views import SideView, SideViews
+from vp3d.refine.side_views import SideViews
 from vp3d.track import Tracks
 
 _LOW_CAMERA = 0.1
@@ -326,22 +326,8 @@ def _world(
     residual = residual[:, :, :17]
     report = _report(optimiser, indices, tracks, lens, camera, scale, joints, residual, wishes)
     if beside is not None:
-        report["views"] = [_side_camera(view, camera, unit) for view in beside.views]
+        report["views"] = [view.in_world(camera, unit) for view in beside.views]
     return Solution(camera, joints, planted, residual, report)
-
-
-def _side_camera(view: SideView, main: Camera, unit: float) -> dict:
-    """A camera beside the main one, in the world, JSON-able; `unit` is its distance's in metres."""
-    R = view.R @ main.R[0]
-    t = view.R @ main.t[0] + unit * view.t
-    return {
-        "name": view.name,
-        "K": view.lens.K.tolist(),
-        "R": R.tolist(),
-        "t": t.tolist(),
-        "distortion": view.lens.distortion.tolist(),
-        "lens": view.lens.note,
-    }
 
 
 def _report(

@@ -72,7 +72,8 @@ def _correlation(a: np.ndarray, b: np.ndarray, shift: int, least: int) -> float:
     both = np.isfinite(x) & np.isfinite(y)
     if both.sum() < least * a.shape[1] // 3:
         return np.nan
-    x, y = np.where(both, x, np.nan), np.where(both, y, np.nan)
-    x, y = x - np.nanmean(x, 0), y - np.nanmean(y, 0)
-    spread = np.sqrt(np.nansum(x * x) * np.nansum(y * y))
-    return float(np.nansum(x * y) / spread) if spread > 0 else np.nan
+    count = np.maximum(both.sum(0), 1)
+    x, y = np.where(both, x, 0), np.where(both, y, 0)
+    x, y = (x - x.sum(0) / count) * both, (y - y.sum(0) / count) * both
+    spread = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / spread) if spread > 0 else np.nan
