@@ -35,6 +35,15 @@ def load_plate(take: Take, take_path: Path, frame_start: int) -> tuple[bpy.types
     return clip, []
 
 
+def begins_at(take: Take, take_path: Path) -> int | None:
+    """Scene frame at which the take's video begins already, as a clip of this file; None where it is not here."""
+    wanted = {source.resolve() for source in map(first_file, _places(take, take_path)) if source}
+    for clip in bpy.data.movieclips:
+        if Path(bpy.path.abspath(clip.filepath)).resolve() in wanted:
+            return clip.frame_start
+    return None
+
+
 def show_plate(camera: bpy.types.Camera, clip: bpy.types.MovieClip, take: Take) -> list[str]:
     """Put a clip behind a camera, undistorted where its lens bends the image; returns warnings."""
     plate = next((shown for shown in camera.background_images if shown.source == "MOVIE_CLIP"), None)

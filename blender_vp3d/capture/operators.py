@@ -117,7 +117,12 @@ class VP3D_OT_apply_take(bpy.types.Operator):
     bl_label = "Apply"
     bl_options = {"REGISTER", "UNDO"}
 
-    frame_start: IntProperty(name="Start Frame", description="Frame of the scene at which the video begins", default=1)
+    frame_start: IntProperty(
+        name="Start Frame",
+        description="Frame of the scene at which the video begins; where its clip is here already, it stays in place",
+        default=1,
+        options={"SKIP_SAVE"},
+    )
     look_through: BoolProperty(
         name="Look Through Camera",
         description="Show the view of the solved camera, with the video behind",
@@ -140,7 +145,10 @@ class VP3D_OT_apply_take(bpy.types.Operator):
             return _refuse(self, "Tick at least one person in the list.")
         path = Path(result.take)
         try:
-            applied = apply_take(context, takes.load(path), path, people, frame_start=self.frame_start)
+            take = takes.load(path)
+            if not self.properties.is_property_set("frame_start"):
+                self.frame_start = plate.begins_at(take, path) or self.frame_start
+            applied = apply_take(context, take, path, people, frame_start=self.frame_start)
         except takes.TakeError as error:
             return _refuse(self, str(error))
         for other in context.selected_objects:

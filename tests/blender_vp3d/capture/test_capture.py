@@ -348,6 +348,23 @@ def test_apply_builds_the_chosen_people(tmp_path):
     assert len(bpy.data.armatures) == 1, "applied again, it is updated in place"
 
 
+def test_apply_begins_where_the_video_begins_in_this_file(tmp_path):
+    """A shot that was tracked from frame 1001 on stays there, and the armatures come to it."""
+    image = bpy.data.images.new("frame", 64, 36)
+    image.filepath_raw, image.file_format = str(tmp_path / "0000.png"), "PNG"
+    image.save()
+    save(walker(frames=8, video=str(tmp_path)), tmp_path / "shot.vp3d")
+    save_take(tmp_path / "two.vp3d")
+    bpy.data.movieclips.load(str(tmp_path / "0000.png")).frame_start = 1001
+    for name, start in (("shot", 1001), ("two", 1), ("shot", 1001)):
+        bpy.ops.vp3d.import_take(filepath=str(tmp_path / f"{name}.vp3d"))
+        assert bpy.ops.vp3d.apply_take() == {"FINISHED"}
+        assert bpy.context.scene.frame_start == start
+    assert [clip.frame_start for clip in bpy.data.movieclips] == [1001]
+    bpy.ops.vp3d.apply_take(frame_start=5)
+    assert bpy.context.scene.frame_start == 5
+
+
 def test_apply_selects_what_it_made(tmp_path):
     save_take(tmp_path / "two.vp3d")
     bpy.ops.vp3d.import_take(filepath=str(tmp_path / "two.vp3d"))
