@@ -78,6 +78,8 @@ class VP3D_OT_capture(bpy.types.Operator):
         environment = data_home.server_environment()
         name = video_title(video.name) or "take"
         take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
+        if settings.adapt:
+            options["adapt"] = str(take.with_suffix(".lifter.safetensors"))
         if settings.gives_camera:
             options["camera_file"] = str(take.with_suffix(".camera.json"))
             try:

@@ -103,11 +103,12 @@ class VP3D_PT_advanced(_Part, bpy.types.Panel):
     bl_label = "Advanced"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw detector, step and feet."""
+        """Draw detector, step, feet and adaptation."""
         layout, settings = _waiting(self.layout), context.scene.vp3d
         layout.prop(settings, "detector")
         layout.prop(settings, "every")
         layout.prop(settings, "foot_lock")
+        layout.prop(settings, "adapt")
 
 
 class VP3D_UL_people(bpy.types.UIList):

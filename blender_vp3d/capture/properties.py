@@ -150,6 +150,11 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
         ),
     )
 
+    adapt: BoolProperty(
+        name="Adapt to Clip",
+        description="First fit the network that lifts joints to 3D to this clip, by how well its poses fall on the "
+        "joints in the video; takes longer, and is kept only where it helps",
+    )
     foot_lock: FloatProperty(
         name="Foot Lock",
         description="How firmly feet that stand are held in their places; 0 leaves them as they were seen",

@@ -155,6 +155,16 @@ def test_the_scenes_camera_goes_with_the_capture(clip, home, monkeypatch, tmp_pa
     assert path.parent == home / "takes" and json.loads(path.read_text("utf-8"))["name"] == "Shot"
 
 
+def test_adapted_weights_are_kept_beside_the_take(clip, monkeypatch):
+    serve(monkeypatch, "in one burst")
+    bpy.ops.vp3d.capture()
+    assert "adapt" not in running.session.job.options
+    bpy.context.scene.vp3d.adapt = True
+    bpy.ops.vp3d.capture()
+    job = running.session.job
+    assert Path(job.options["adapt"]) == job.take.with_suffix(".lifter.safetensors")
+
+
 def test_a_calibration_needs_its_file():
     bpy.context.scene.vp3d.lens = "file"
     with pytest.raises(ValueError, match="Choose the calibration file"):
