@@ -295,3 +295,26 @@ def test_blender_undistorts_as_the_take_says(tmp_path):
         near[near < 0.1] = 0
         assert (near * u).sum() / near.sum() == pytest.approx(x, abs=0.1)
         assert (near * v).sum() / near.sum() == pytest.approx(y, abs=0.1)
+
+
+def test_every_view_of_a_take_gets_its_camera_and_plate():
+    take, other = walker(10), walker(10, K=K(800, 800, 500, 300), size=(1000, 600))
+    turn = np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    R, t = other.camera_R[0] @ turn, other.camera_t[0] + [0.1, 0, 0.5]
+    about = {"path": "/nowhere/left.mp4", "width": 1000, "height": 600, "rotation": 0, "fps": 25.0, "offset_s": 0.2}
+    pose = {"K": other.camera_K[0].tolist(), "R": R.tolist(), "t": t.tolist(), "distortion": [0.0] * 5}
+    take.report["views"] = [{"name": "left.mp4", "frame_count": 40, **about, **pose}]
+    for _ in range(2):  # a second time updates the first
+        applied = apply_take(bpy.context, take, "/nowhere/shot.vp3d")
+        main, side = applied.camera, bpy.data.objects["VP3D Camera 2"]
+        assert len(bpy.data.cameras) == 2
+    assert bpy.context.scene.camera == main
+    assert any("left.mp4 was not found" in warning for warning in applied.warnings)
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y = 1000, 600
+    bpy.context.view_layer.update()
+    points = take.joints3d[0, 4].astype(float)
+    wanted = project(other.camera_K[:1], R[None], t[None], points[None])[0]
+    seen = np.array([world_to_camera_view(bpy.context.scene, side, Vector(point)) for point in points])
+    found = np.stack([seen[:, 0], 1 - seen[:, 1]], -1) * [1000, 600] - 0.5
+    assert np.abs(found - wanted).max() < 1e-3
