@@ -11,6 +11,7 @@ STAGES = {
     "track": "Following people",
     "background": "Looking at the background",
     "camera": "Following the camera",
+    "adapt": "Adapting the lifter",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",

@@ -21,6 +21,7 @@ _STAGES = {
     "track": "Follow people",
     "background": "Look at the background",
     "camera": "Follow the camera",
+    "adapt": "Adapt the lifter",
     "lift": "Lift to 3D",
     "refine": "Solve camera and world",
 }

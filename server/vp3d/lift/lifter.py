@@ -218,6 +218,11 @@ def find_weights(path_or_name: str | Path | None = None) -> Path:
     return path
 
 
+def load_weights(path_or_name: str | Path | None = None) -> Checkpoint:
+    """A lifter's weights and what must be known to use them; arguments and errors as for `load_lifter`."""
+    return load(find_weights(path_or_name))
+
+
 def load_lifter(path_or_name: str | Path | None = None, device: str = "auto") -> Lifter:
     """Open a lifter.
 

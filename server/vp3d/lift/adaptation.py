@@ -8,6 +8,7 @@ input and loss; they stop the fit, and decide whether it is kept.
 
 import copy
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from vp3d.lift.lifter import resample_joints, to_rays
 from vp3d.progress import Progress, silent
 
 STAGE = "adapt"
+_STORED = "pose "
 
 _HELD_OUT = 0.15
 """Share of joints held out, in runs of `_RUN` frames."""
@@ -32,7 +34,7 @@ _BATCH = 32
 _RATE = 2e-5
 _WORTH = 0.98
 """Share of the held-out error that must at most remain for the fit to be kept."""
-_PIXEL_SIGMA = 0.02
+_PIXEL_SIGMA = 0.04
 """m at the person's depth, a detected joint's error; beyond twice that, errors count linearly."""
 _ACROSS_SIGMA, _ALONG_SIGMA = 0.10, 0.02
 """m by which a joint may leave where the original weights put it: the picture tells nothing along the view."""
@@ -42,6 +44,7 @@ _ANCHOR = 0.1
 """Weight of poses and of bones against the pixels; `_WEIGHTS_ANCHOR` that of the weights."""
 _WEIGHTS_ANCHOR = 1.0
 _NEAREST = 0.3  # m
+_CHUNK = 256
 _LIMBS, _LIMBS_COCO = list(H36M_FROM_COCO), list(H36M_FROM_COCO.values())
 _PARENTS = np.maximum(H36M_17.parents, 0)
 
@@ -57,6 +60,41 @@ class Appearance:
 
     joints: np.ndarray
     confidence: np.ndarray
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a fit gave.
+
+    Attributes:
+        fitted: the weights, or None where held-out joints are not found better with them.
+        report: JSON-able: `held_out_px` and `seen_px`, mean reprojection errors before and after, `steps`, `kept`.
+    """
+
+    fitted: Checkpoint | None
+    report: dict
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """As arrays, for a cache."""
+        weights = {} if self.fitted is None else self.fitted.pose
+        return {"report": np.array(json.dumps(self.report))} | {
+            _STORED + name: value.numpy() for name, value in weights.items()
+        }
+
+    @classmethod
+    def read(cls, original: Checkpoint, stored: dict[str, np.ndarray]) -> "Adapted":
+        """From such arrays, and the weights that the fit began with."""
+        report = json.loads(str(stored["report"]))
+        pose = {
+            name.removeprefix(_STORED): torch.from_numpy(value)
+            for name, value in stored.items()
+            if name.startswith(_STORED)
+        }
+        return cls(_fitted(original, pose, report) if pose else None, report)
+
+
+def _fitted(original: Checkpoint, pose: dict[str, torch.Tensor], report: dict) -> Checkpoint:
+    return dataclasses.replace(original, pose=pose, training={**original.training, "adapted": report})
 
 
 class _Person:
@@ -76,6 +114,9 @@ class _Person:
         self.weight = torch.from_numpy(np.where(held, 0, weight)).float()
         self.held = torch.from_numpy(np.where(held, weight, 0)).float()
 
+    def chunks(self) -> list[np.ndarray]:
+        return np.array_split(self.frames, len(self.frames) // _CHUNK + 1)
+
 
 def adapt(
     checkpoint: Checkpoint,
@@ -85,7 +126,7 @@ def adapt(
     progress: Progress = silent,
     device: str = "cpu",
     seed: int = 0,
-) -> tuple[Checkpoint | None, dict]:
+) -> Adapted:
     """Fit the weights of a lifter to a clip.
 
     Args:
@@ -93,10 +134,9 @@ def adapt(
         people: everybody in the clip.
         K: (3, 3) of the clip's camera.
         fps: of the clip.
-
-    Returns:
-        The fitted weights, or None where held-out joints are not found better with them; and JSON-able figures:
-        `held_out_px` and `seen_px`, (before, after) mean reprojection errors, `steps`, and `kept`.
+        progress: called every step.
+        device: for torch.
+        seed: of what is held out and of the steps.
 
     Raises:
         UserError: nobody is seen long enough, or the lifter looks at whole clips.
@@ -131,7 +171,7 @@ def adapt(
         sums = np.zeros((2, 2))
         with torch.no_grad():
             for person in found:
-                for rows in np.array_split(person.frames, len(person.frames) // 256 + 1):
+                for rows in person.chunks():
                     error, _ = _misses(poses(model, person, rows), person, rows, limbs)
                     for i, weight in enumerate((person.held, person.weight)):
                         share = weight[rows][:, limbs].numpy()
@@ -140,7 +180,8 @@ def adapt(
         return float(held), float(seen)
 
     with torch.no_grad():
-        lengths = [_bones(poses(original, person, person.frames)).median(0).values for person in found]
+        anchors = [torch.cat([poses(original, person, rows) for rows in person.chunks()]) for person in found]
+    lengths = [_bones(anchor).median(0).values for anchor in anchors]
     first = best = measure(original)
     kept, waited, steps = copy.deepcopy(fitted.state_dict()), 0, 0
     optimiser = torch.optim.Adam(fitted.parameters(), lr=_RATE)
@@ -149,10 +190,9 @@ def adapt(
         progress(STAGE, step - 1, _STEPS)
         chosen = int(dice.choice(len(found), p=sizes / sizes.sum()))
         person = found[chosen]
-        rows = dice.choice(person.frames, min(_BATCH, len(person.frames)), replace=False)
+        picked = dice.choice(len(person.frames), min(_BATCH, len(person.frames)), replace=False)
+        rows, then = person.frames[picked], anchors[chosen][picked]
         now = poses(fitted, person, rows)
-        with torch.no_grad():
-            then = poses(original, person, rows)
         error, depth = _misses(now, person, rows, limbs)
         weight = person.weight[rows][:, limbs].to(device)
         pixels = torch.nn.functional.huber_loss(error * depth / _PIXEL_SIGMA, torch.zeros_like(error), "none", 2.0)
@@ -173,10 +213,8 @@ def adapt(
     progress(STAGE, _STEPS, _STEPS)
     good = best[0] < _WORTH * first[0]
     report = {"held_out_px": [first[0], best[0]], "seen_px": [first[1], best[1]], "steps": steps, "kept": good}
-    if not good:
-        return None, report
     weights = {name: value.cpu() for name, value in kept.items()}
-    return dataclasses.replace(checkpoint, pose=weights, training={**checkpoint.training, "adapted": report}), report
+    return Adapted(_fitted(checkpoint, weights, report) if good else None, report)
 
 
 def _drift(now: torch.Tensor, then: torch.Tensor, person: _Person, rows: np.ndarray, limbs: list[int]) -> torch.Tensor:
