@@ -26,6 +26,8 @@ _STAGES = {
     "refine": "Solve camera and world",
 }
 
+_GRAVITY = {"people": "how people keep their balance", "background": "straight edges of the background"}
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -79,6 +81,7 @@ def write_report(take: Take, path: Path, truth: dict | None = None) -> None:
         _section("How far off it is", _truth_table(offsets)) if offsets else "",
         _section("People", _people(take)),
         _section("How far the 3D lies from the plate", _residuals(take)),
+        _section("How far each joint lies from the plate", _joint_residuals(take)),
         _section("How sure the joints are", _confidences(take)),
         _section("Lens and camera", _lens(take)),
         _section("Detector and lifter", _models(take)),
@@ -232,6 +235,26 @@ def _residuals(take: Take) -> str:
     return chart + _note(note) if chart else ""
 
 
+def _joint_residuals(take: Take) -> str:
+    people = range(len(take.person_ids))
+    residuals = [_residual_values(take, person) for person in people]
+    rows = [
+        [name.replace("_", " "), *(_spread(values[:, joint]) for values in residuals)]
+        for joint, name in enumerate(COCO_17.joints)
+        if any(np.isfinite(values[:, joint]).any() for values in residuals)
+    ]
+    if not rows:
+        return ""
+    note = "Median over frames, and in brackets what 90 % of the frames stay below; the face has no joints in 3D."
+    return _table(["", *(_person(take, person) for person in people)], rows) + _note(note)
+
+
+def _spread(values: np.ndarray) -> str:
+    """Median and 90 % quantile (px) of what is known."""
+    known = values[np.isfinite(values)]
+    return f"{np.median(known):.1f} px ({np.quantile(known, 0.9):.1f})" if len(known) else "–"
+
+
 def _confidences(take: Take) -> str:
     series = {
         _person(take, p): take.confidence[p, :, : len(COCO_17)].mean(0) for p in range(len(take.person_ids))
@@ -263,8 +286,18 @@ def _lens(take: Take) -> str:
         ("roll_deg", "Roll", "{:+.1f}", "°"),
     ):
         if key in camera:
-            rows.append([label, _number(camera[key], form, unit)])
+            rows.append([label, _number(camera[key], form, unit) + _give_or_take(camera, key)])
+    if camera.get("gravity_from"):
+        rows.append(["Vertical found from", " and ".join(_GRAVITY.get(name, name) for name in camera["gravity_from"])])
+    for person in solve.get("people", ()):
+        if "depth_sigma_relative" in person:
+            rows.append([f"Distance of person {person['person']}", f"to about ± {person['depth_sigma_relative']:.0%}"])
     return _table([], rows)
+
+
+def _give_or_take(camera: dict, key: str) -> str:
+    sigma = dict(zip(("roll_deg", "pitch_deg"), camera.get("tilt_sigma_deg", ()), strict=False)).get(key)
+    return f" ± {sigma:.1f}°" if sigma is not None else ""
 
 
 def _models(take: Take) -> str:

@@ -95,6 +95,22 @@ def test_says_what_was_found(take, tmp_path):
     assert "focal px" not in words
 
 
+def test_says_how_sure_the_solve_is(take, tmp_path):
+    take.report["solve"] = {
+        "lens": {"focal_sigma_relative": 0.07},
+        "camera": {"pitch_deg": -12.0, "roll_deg": 1.0, "tilt_sigma_deg": [0.8, 1.1], "gravity_from": ["background"]},
+        "people": [{"person": 2, "depth_sigma_relative": 0.11}],
+    }
+    take.residual_px[:] = 3.0
+    take.residual_px[1, :20, 5] = 9.0
+    write_report(take, tmp_path / "r.html")
+    words = Page(tmp_path / "r.html").words
+    for said in ("to about ± 7%", "−12.0 ° ± 1.1°", "+1.0 ° ± 0.8°", "straight edges of the background",
+                 "Distance of person 2 to about ± 11%", "left shoulder 3.0 px (3.0) 6.0 px (9.0)"):  # fmt: skip
+        assert said in words, said
+    assert "left eye 3.0" not in words, "was not seen"
+
+
 def test_everything_is_escaped(take, tmp_path):
     hostile = {
         key: {"name": EVIL, "description": EVIL, "licence": EVIL, "note": EVIL}

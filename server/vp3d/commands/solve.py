@@ -32,7 +32,7 @@ def evaluate_solve(
     from vp3d.evaluate.ablation import ablation
     from vp3d.evaluate.reference import read_reference
     from vp3d.evaluate.solving import evaluate
-    from vp3d.lift import load_lifter
+    from vp3d.lift import load_weights
     from vp3d.train.recordings import read_recordings
 
     if not motion and not take:
@@ -52,7 +52,8 @@ def evaluate_solve(
         loaded = takes.load(path)
         name = Path(str(loaded.video.get("name", path.name))).stem
         camera = pick(read_calibration(calibration), None, name)
-        report[name] = ablation(loaded, read_reference(reference), camera, load_lifter())
+        with Bar() as bar:
+            report[name] = ablation(loaded, read_reference(reference), camera, load_weights(), progress=bar)
         console.print(tables.ablation_table(name, report[name]))
     if output is not None:
         output.write_text(json.dumps(report, indent=1), encoding="utf-8")

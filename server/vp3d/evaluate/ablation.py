@@ -14,7 +14,9 @@ from vp3d.detect import SEEN
 from vp3d.errors import UserError
 from vp3d.evaluate import metrics
 from vp3d.evaluate.reference import Reference
-from vp3d.lift import Lifter
+from vp3d.lift import Appearance, Lifter, adapt
+from vp3d.lift.checkpoint import Checkpoint
+from vp3d.progress import Progress, silent
 from vp3d.refine import UNTIL, Lens, Solution, Wishes, background, skeleton, solve
 from vp3d.track import Tracks
 
@@ -25,14 +27,23 @@ _LIMBS = [
 ]
 
 
-def ablation(take: Take, reference: Reference, camera: CalibratedCamera, lifter: Lifter) -> dict[str, dict]:
+def ablation(
+    take: Take,
+    reference: Reference,
+    camera: CalibratedCamera,
+    weights: Checkpoint,
+    adapted: bool = True,
+    progress: Progress = silent,
+) -> dict[str, dict]:
     """Solve a take's 2D joints again, each time with one more part, by the camera's own lens.
 
     Args:
         take: its video must still be where it was.
         reference: joints of one person.
         camera: that took the clip, with R and t in a world with Z up.
-        lifter: makes the poses.
+        weights: of the lifter that makes the poses.
+        adapted: also fit them to the clip.
+        progress: called by the fit.
 
     Returns:
         JSON-able, by part: `px` median reprojection error of joints that were seen, `p_mpjpe_mm` of twelve joints,
@@ -48,10 +59,14 @@ def ablation(take: Take, reference: Reference, camera: CalibratedCamera, lifter:
     size = int(take.video["width"]), int(take.video["height"])
     every, fps = int(take.video.get("every") or 1), float(take.fps)
     lens = Lens(camera.of_size(*size), camera.distortion, "calibration", "", 0.0)
-    poses = np.stack([
-        lifter.lift(undistort_points(joints, lens.K, lens.distortion), confidence, lens.K, size, fps / every)
-        for joints, confidence in zip(tracks.joints.astype(float), tracks.confidence.astype(float), strict=True)
-    ])  # fmt: skip
+    straight = undistort_points(tracks.joints, lens.K, lens.distortion)
+    seen = [Appearance(*person) for person in zip(straight, tracks.confidence.astype(float), strict=True)]
+
+    def lifted(weights: Checkpoint) -> np.ndarray:
+        lifter = Lifter(weights, "")
+        return np.stack([lifter.lift(p.joints, p.confidence, lens.K, size, fps / every) for p in seen])
+
+    poses = lifted(weights)
     edges = background.gather(_views(take))
 
     def solved(until: str, lock: float = 0.0, poses: np.ndarray = poses) -> Solution:
@@ -64,6 +79,9 @@ def ablation(take: Take, reference: Reference, camera: CalibratedCamera, lifter:
         "+ contacts": solved(UNTIL[3]),
         "+ foot lock": solved(UNTIL[3], 1.0),
     }
+    fitted = adapt(weights, seen, lens.K, fps / every, progress).fitted if adapted else None
+    if fitted is not None:
+        parts["+ adaptation"] = solved(UNTIL[3], 1.0, lifted(fitted))
     contacts = parts["+ contacts"].contacts
     nearest = reference.nearest(take.frames / fps)
     person = min(range(len(poses)), key=lambda p: _distance(parts["+ joints"].joints[p], reference, nearest))

@@ -13,7 +13,7 @@ from vp3d.errors import UserError
 from vp3d.evaluate import solving, tables
 from vp3d.evaluate.ablation import ablation
 from vp3d.evaluate.reference import Reference
-from vp3d.lift import load_lifter
+from vp3d.lift import load_weights
 from vp3d.train.recordings import STORED_FPS, Recording
 
 
@@ -84,7 +84,7 @@ def test_what_every_part_adds(tmp_path):
     take = replace(take, joints2d=take.joints2d + noise)
     reference = Reference(take.frames / 25, take.joints3d[0], take.camera_R)
     camera = CalibratedCamera("", (1280, 720), take.camera_K[0], np.zeros(5), take.camera_R[0], take.camera_t[0])
-    parts = ablation(take, reference, camera, load_lifter(device="cpu"))
+    parts = ablation(take, reference, camera, load_weights(), adapted=False)
     assert list(parts) == ["closed form", "+ extrinsics", "+ joints", "+ contacts", "+ foot lock"]
     assert parts["+ joints"]["px"] < parts["closed form"]["px"]
     assert parts["+ joints"]["jitter_mm"] < 0.5 * parts["closed form"]["jitter_mm"]
@@ -93,6 +93,6 @@ def test_what_every_part_adds(tmp_path):
     json.dumps(parts, allow_nan=False)
     assert tables.ablation_table("walk", parts).row_count == 5
     with pytest.raises(UserError, match="where the camera was"):
-        ablation(take, reference, replace(camera, R=None), load_lifter(device="cpu"))
+        ablation(take, reference, replace(camera, R=None), load_weights(), adapted=False)
     with pytest.raises(UserError, match="no frame in common"):
-        ablation(take, Reference(take.frames + 1e3, take.joints3d[0]), camera, load_lifter(device="cpu"))
+        ablation(take, Reference(take.frames + 1e3, take.joints3d[0]), camera, load_weights(), adapted=False)
