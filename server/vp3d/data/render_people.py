@@ -237,6 +237,7 @@ def _run(blender: Path, job: dict, settings: RenderSettings, progress: Progress)
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=environment,
+                    start_new_session=True,  # Ctrl-C is for this process, which ends them
                 )
             children.append((child, log))
         while any(child.poll() is None for child, _ in children):

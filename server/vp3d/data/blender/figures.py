@@ -241,6 +241,17 @@ def collapse_weights(groups: list[tuple[int, np.ndarray, np.ndarray]], count: in
     return bones, weights / weights.sum(1, keepdims=True)
 
 
+_BENEATH_SKIN = {
+    "nose": 0.03, "eye": 0.035, "ear": 0.04, "shoulder": 0.12, "elbow": 0.075, "wrist": 0.06, "hip": 0.17, "knee": 0.12,
+    "ankle": 0.095, "heel": 0.04, "toe": 0.04,
+}  # fmt: skip
+
+
+def beneath_skin(joint: str) -> float:
+    """How deep (m) below its own person's skin a joint lies at most where it counts as visible."""
+    return _BENEATH_SKIN[joint.rsplit("_", 1)[-1]]
+
+
 @dataclass(frozen=True)
 class Seen:
     """Where people who label photographs, and detectors that learnt from them, see the joints of a rig (m).

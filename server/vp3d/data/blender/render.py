@@ -25,13 +25,7 @@ from vp3d.data.blender.makehuman import MakeHuman
 from vp3d.data.blender.scenery import Room, Surface, View
 from vp3d.data.records import JOINTS, done_instants, open_records, rle
 
-_RADIUS = {
-    "nose": 0.03, "eye": 0.035, "ear": 0.04, "shoulder": 0.11, "elbow": 0.075, "wrist": 0.06, "hip": 0.17, "knee": 0.10,
-    "ankle": 0.075, "heel": 0.04, "toe": 0.04,
-}  # fmt: skip
-"""m; how deep below the skin a joint lies at most where it counts as visible."""
-_RADII = np.array([_RADIUS[joint.rsplit("_", 1)[-1]] for joint in JOINTS])
-
+_DEPTHS = [figures.beneath_skin(joint) for joint in JOINTS]
 _PEOPLE = {0: 0.08, 1: 0.45, 2: 0.22, 3: 0.12, 4: 0.07, 5: 0.03, 6: 0.03}
 """How often an instant has so many people, where only one camera looks."""
 _CLOTHED_SHARE = 0.3  # of those who come in clothes: they are few, but better dressed
@@ -555,7 +549,7 @@ def _seen(view: View, person: Person, k: int) -> np.ndarray:
     """Which labels (23,) nothing hides but the skin that lies over them."""
     scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
     seen = []
-    for label, radius in zip(person.labels, _RADII, strict=True):
+    for label, radius in zip(person.labels, _DEPTHS, strict=True):
         ray = label - view.eye
         distance = float(np.linalg.norm(ray))
         hit, place, _, _, thing, _ = scene.ray_cast(graph, Vector(view.eye), Vector(ray / distance))
@@ -600,3 +594,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # Blender up to 4.5 crashes now and then while Python ends
