@@ -78,7 +78,7 @@ def test_usd_keeps_camera_and_skeleton(tmp_path, zoom):
 
 
 @pytest.mark.parametrize("zoom", [False, pytest.param(True, marks=pytest.mark.skipif(
-    bpy.app.version < (5, 1), reason="this Blender's Alembic importer reads no zoom"))])  # fmt: skip
+    bpy.app.version < (5, 2), reason="this Blender's Alembic importer reads no zoom"))])  # fmt: skip
 def test_alembic_keeps_camera_and_bones(tmp_path, zoom):
     take = shot(zoom)
     apply_take(bpy.context, take, "/nowhere/a.vp3d")
