@@ -148,7 +148,7 @@ def _look(clip: Clip, covered: np.ndarray, progress: Progress) -> tuple[int, flo
         looks += 1
         if largest > _STILL:
             break
-        earlier = [*earlier[:1], (grey, features.find(grey, mask, _PROBED))][-2:]
+        earlier = [*earlier[:1], (grey, features.find(grey, mask, np.zeros((0, 2), np.float32), _PROBED))][-2:]
     return looks, largest
 
 

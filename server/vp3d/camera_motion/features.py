@@ -17,11 +17,18 @@ _MOST = 400
 _FEWEST = 250
 """Features that are followed at once: new ones are looked for when fewer are left."""
 _SPACING = 11
-_QUALITY = 0.005
+_QUALITY = 0.002
+_CELLS = (8, 6)
+"""Parts of the picture, across and down, of which each gets its share of the features."""
 _WINDOW = (17, 17)
 _LEVELS = 4
 _RETURN = 0.5
 """px by which a feature followed forth and back may miss itself."""
+_DRIFT = 1.5
+"""px by which a feature followed from frame to frame may lie beside what it looked like at first; there it is put, so
+that errors do not add up."""
+_CHANGE = 20.0
+"""Grey levels by which it may look different from then."""
 _MARGIN = 0.15
 """Of a person's longer side, by which a box around the joints is widened: they lie inside the body."""
 _SHORTEST = 24
@@ -114,10 +121,24 @@ def background(shape: tuple[int, int], covered: np.ndarray) -> np.ndarray:
     return mask
 
 
-def find(grey: np.ndarray, mask: np.ndarray, most: int = _MOST) -> np.ndarray:
-    """(N, 2) px of the corners that are best to follow, spread over the mask."""
-    corners = cv2.goodFeaturesToTrack(grey, most, _QUALITY, _SPACING, mask=mask, blockSize=5)
-    return np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
+def find(grey: np.ndarray, mask: np.ndarray, places: np.ndarray, most: int = _MOST) -> np.ndarray:
+    """(N, 2) px of the corners that are best to follow where the mask is set, apart from features (M, 2) that are
+    followed already; spread over the picture, so that no checked tablecloth holds them all."""
+    free = mask.copy()
+    for x, y in places.round().astype(int):
+        cv2.circle(free, (int(x), int(y)), _SPACING, 0, -1)
+    corners = cv2.goodFeaturesToTrack(grey, 4 * most, _QUALITY, _SPACING, mask=free, blockSize=5)
+    if corners is None:
+        return np.zeros((0, 2), np.float32)
+    corners = corners.reshape(-1, 2)
+    cells = np.array(_CELLS)
+    per_cell = -(-most // cells.prod())
+    cell = (np.concatenate([places, corners]) / grey.shape[::-1] * cells).astype(int) @ [1, cells[0]]
+    # the best corners come first, and in each cell those that are followed already before all
+    order = np.argsort(cell, kind="stable")
+    rank = np.empty(len(cell), int)
+    rank[order] = np.arange(len(cell)) - np.searchsorted(cell[order], cell[order])
+    return corners[rank[len(places) :] < per_cell][: max(most - len(places), 0)]
 
 
 def follow(
@@ -139,6 +160,17 @@ def follow(
     return forth, (found.ravel() > 0) & (again.ravel() > 0) & inside & returned
 
 
+def settle(
+    first: np.ndarray, after: np.ndarray, starts: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Followed features (N, 2) put where they look most like at their start (N, 2) in a first small copy; and (N,)
+    bool, whether they still do."""
+    options = {"winSize": _WINDOW, "maxLevel": 1, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
+    there, found, change = cv2.calcOpticalFlowPyrLK(first, after, starts, places.copy(), **options)
+    near = np.linalg.norm(there - places, axis=-1) < _DRIFT
+    return there, (found.ravel() > 0) & near & (change.ravel() < _CHANGE)
+
+
 def clear(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(N,) bool, whether the mask is set at places (N, 2)."""
     at = places.round().astype(int)
@@ -153,6 +185,8 @@ def follow_all(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> Followed:
     cuts: list[int] = []
     before, mask_before = None, None
     places, features = np.zeros((0, 2), np.float32), np.zeros(0, int)
+    firsts: dict[int, np.ndarray] = {}  # pictures in which features that are still followed were found
+    starts, births = places, features
     count = 0
     for row, (grey, covered) in enumerate(pictures):
         mask = background(grey.shape, covered)
@@ -166,14 +200,18 @@ def follow_all(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> Followed:
                 elif len(places):
                     moved, found = follow(before, grey, places, cv2.perspectiveTransform(places[:, None], guess)[:, 0])
             found &= clear(mask, moved)
-            places, features = moved[found], features[found]
+            for born, first in firsts.items():
+                mine = np.flatnonzero(found & (births == born))
+                if len(mine):
+                    moved[mine], found[mine] = settle(first, grey, starts[mine], moved[mine])
+            places, features, starts, births = moved[found], features[found], starts[found], births[found]
+            firsts = {born: first for born, first in firsts.items() if born in births}
         if len(places) < _FEWEST:
-            free = mask.copy()
-            for x, y in places.round().astype(int):
-                cv2.circle(free, (int(x), int(y)), _SPACING, 0, -1)
-            new = find(grey, free, _MOST - len(places))
+            new = find(grey, mask, places)
             places = np.concatenate([places, new])
             features = np.concatenate([features, count + np.arange(len(new))])
+            starts, births = np.concatenate([starts, new]), np.concatenate([births, np.full(len(new), row)])
+            firsts[row] = grey
             count += len(new)
         rows.append(np.full(len(places), row, np.int32))
         names.append(features.astype(np.int32))

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from vp3d.camera_motion.bundle import Adjusted, Cameras, Observations, Points, Unknown, adjust, projected
 
-_KEY_MOVE = 0.03
+_KEY_MOVE = 0.015
 """Of the small copy's longer side, by which features move from one key-frame to the next; or so many frames pass."""
 _KEY_FRAMES = 20
 _KEY_SHARED = 0.6
