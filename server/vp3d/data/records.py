@@ -13,6 +13,8 @@ import numpy as np
 from vp3d.common.skeletons import COCO_23
 
 JOINTS = COCO_23.joints
+ANNOTATIONS = "annotations.json"
+"""The COCO file in a data set's folder; its pictures lie in `images` beside it."""
 
 
 def read_records(folder: Path) -> Iterator[dict]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vp3d.data import poses
-from vp3d.data.records import count_records, done_instants, merge
+from vp3d.data.records import ANNOTATIONS, count_records, done_instants, merge
 from vp3d.errors import UserError
 from vp3d.files import written_whole
 from vp3d.paths import home
@@ -91,7 +91,7 @@ def render_people(settings: RenderSettings, progress: Progress = silent) -> Path
 
 def write_annotations(folder: Path) -> Path:
     """Write `annotations.json` of what is rendered so far, also while rendering goes on."""
-    path = folder / "annotations.json"
+    path = folder / ANNOTATIONS
     with written_whole(path) as partial:
         partial.write_text(json.dumps(merge(folder), separators=(",", ":")), "utf-8")
     return path

@@ -1,6 +1,6 @@
 """Labelled pictures for training a detector, from COCO key-point files.
 
-A file names its pictures relative to its own folder, and its category names its joints, so COCO's seventeen, our
+A file names its pictures relative to its own folder or to the folder `images` in it, and its category names its joints, so COCO's seventeen, our
 twenty-one and COCO-WholeBody's feet load alike. Beyond COCO, an annotation may hold `confidence`, one number per joint.
 """
 
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from vp3d.common.skeletons import BODY_21
+from vp3d.data.records import ANNOTATIONS
 from vp3d.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -74,13 +75,14 @@ def read(path: Path) -> list[Picture]:
     """Pictures of a COCO key-point file; entries that cannot be used are named in the log and left out.
 
     Args:
-        path: the JSON file, or the folder that `label` wrote.
+        path: the JSON file, or a folder that `vp3d data label` or `vp3d data render-people` wrote.
 
     Raises:
         UserError: the file is missing, is no COCO key-point file, or holds nothing usable.
     """
-    path = path / LABELS if path.is_dir() else path
-    hint = "Give a COCO key-point file, or a folder written by `vp3d data label`."
+    if path.is_dir():
+        path /= ANNOTATIONS if (path / ANNOTATIONS).exists() else LABELS
+    hint = "Give a COCO key-point file, or a folder written by `vp3d data`."
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -98,9 +100,10 @@ def read(path: Path) -> list[Picture]:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"The labels “{path}” are no COCO key-points (no {error}).", hint) from error
     result = []
+    folder = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
     for entry in images:
         try:
-            result.append(_picture(path.parent, entry, by_image[entry["id"]], orders))
+            result.append(_picture(folder, entry, by_image[entry["id"]], orders))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             name = entry.get("file_name") if isinstance(entry, dict) else entry
             logger.warning("%s: the labels of %s cannot be used (%s) and are left out.", path.name, name, error)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vp3d.common.skeletons import COCO_17
+from vp3d.data.records import ANNOTATIONS
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.train.stereo_views import CROP_MARGIN, Views
@@ -95,7 +96,7 @@ def read_rendered(folder: Path, size: int, progress: Progress = silent) -> dict[
         UserError: the folder holds no such set.
     """
     try:
-        content = json.loads((folder / "annotations.json").read_text("utf-8"))
+        content = json.loads((folder / ANNOTATIONS).read_text("utf-8"))
         people = {a["image_id"]: a for a in content["annotations"]}
         names = next(iter(content["categories"]))["keypoints"]
         instants = defaultdict(list)

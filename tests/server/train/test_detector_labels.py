@@ -28,6 +28,12 @@ def test_joints_come_back_with_what_is_labelled_and_what_is_hidden(tmp_path: Pat
     assert np.isnan(second.joints[0, 17:]).all() and (second.confidence[0, :17] == 1).all()
 
 
+def test_rendered_people_are_read_as_they_lie(tmp_path: Path) -> None:
+    (labels := write_coco(tmp_path / "images", 2)).rename(tmp_path / "annotations.json")
+    assert not labels.exists()
+    assert [picture.path.parent for picture in read(tmp_path)] == [tmp_path / "images"] * 2
+
+
 def counts_as_text(runs: list[int]) -> str:
     """COCO's text form of run lengths, after its description."""
     text = ""
