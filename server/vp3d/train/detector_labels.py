@@ -1,7 +1,8 @@
 """Labelled pictures for training a detector, from COCO key-point files.
 
-A file names its pictures relative to its own folder or to the folder `images` in it, and its category names its joints, so COCO's seventeen, our
-twenty-one and COCO-WholeBody's feet load alike. Beyond COCO, an annotation may hold `confidence`, one number per joint.
+A file names its pictures relative to its own folder or to the folder `images` in it, and its category names its
+joints, so COCO's seventeen, our twenty-one and COCO-WholeBody's feet load alike. Beyond COCO, an annotation may hold
+`confidence`, one number per joint.
 """
 
 import json
