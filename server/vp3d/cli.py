@@ -50,6 +50,9 @@ train_app.command(name="label-study")(evaluate_commands.label_study)
 evaluate_app.command(name="lifter")(evaluate_commands.evaluate_lifter)
 evaluate_app.command(name="take")(evaluate_commands.evaluate_take)
 evaluate_app.command(name="stereo")(stereo_commands.evaluate_stereo)
+data_app.command(name="mpii")(stereo_commands.data_mpii)
+data_app.command(name="mads")(stereo_commands.data_mads)
+data_app.command(name="pose2sim")(stereo_commands.data_pose2sim)
 evaluate_app.command(name="solve")(solve_commands.evaluate_solve)
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. [default: beside the take]")]

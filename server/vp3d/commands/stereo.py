@@ -1,5 +1,6 @@
 """`vp3d train pose2d`, `vp3d train cdrnet` and `vp3d evaluate stereo`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,7 @@ from vp3d.errors import UserError
 if TYPE_CHECKING:
     from vp3d.train.stereo_views import Views
 
-DataArgument = Annotated[
-    Path, typer.Argument(metavar="DATA", help="Folder of views made by `vp3d data render-people --views N`.")
-]
+DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by `vp3d data`.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")]
 DepthOption = Annotated[int, typer.Option(help="Layers of the encoder: 18, 34, 50, 101 or 152.")]
 StepsOption = Annotated[int, typer.Option(help="Steps of the optimiser.")]
@@ -103,20 +102,84 @@ def _train(data: Path, size: int, occlusion: str, **given: object) -> None:
         raise UserError(f"Crops of {size} px do not fit the network.", f"Give a multiple of {STRIDE}.")
     settings = StereoSettings(size=size, variation=Variation(occlusion=Occlusion(occlusion)), **given)
     with resumable(), Bar() as bar:
-        splits = _splits(data, size, bar)
+        skeleton, splits = _splits(data, size, bar)
+        if given["views"] > splits["train"].crops.shape[1]:
+            raise UserError(f"“{data}” holds single views only.", "Use a set of several views, or `train pose2d`.")
+        settings = replace(settings, skeleton=skeleton)
         about = {"data": data.name, "instants": {name: len(views) for name, views in splits.items()}}
         record = train(settings, splits["train"], splits["test"], about, bar)
     console.print_json(data={name: record[name] for name in ("held_out", "step", "instants")})
 
 
-def _splits(data: Path, size: int, bar: Bar) -> "dict[str, Views]":
-    from vp3d.train.stereo_sets import read_rendered
+def _splits(data: Path, size: int, bar: Bar) -> "tuple[str, dict[str, Views]]":
+    from vp3d.train.stereo_sets import read_set
 
-    splits = read_rendered(data, size, bar)
+    skeleton, splits = read_set(data, size, bar)
     missing = [name for name in ("train", "test") if name not in splits]
     if missing:
-        raise UserError(f"“{data}” holds no {missing[0]} instants yet.", "Render more of them.")
-    return splits
+        raise UserError(f"“{data}” holds no {missing[0]} instants yet.", "Make more of them.")
+    return skeleton.name, splits
+
+
+SetOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the set.")]
+EveryOption = Annotated[int, typer.Option(min=1, help="Use every n-th frame.")]
+
+
+def data_mpii(
+    annotations: Annotated[Path, typer.Argument(metavar="TRAIN.JSON", help="Annotations in HRNet's form.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of the pictures.")],
+    output: SetOption,
+    test: Annotated[float, typer.Option(help="Share of the pictures to test on.")] = 0.1,
+) -> None:
+    """Take people from the MPII set, to train the network for one view."""
+    from vp3d.common.skeletons import MPII_16
+    from vp3d.train.public_sets import read_mpii
+    from vp3d.train.stereo_sets import write_set
+
+    every = max(2, round(1 / test))
+    with resumable(), Bar() as bar:
+        people = enumerate(read_mpii(annotations, images, bar))
+        count = write_set(output, MPII_16, (("test" if i % every == 0 else "train", "", one) for i, one in people))
+    console.print(f"{count} people in {output}")
+
+
+def data_mads(
+    folder: Annotated[Path, typer.Argument(metavar="MULTI_VIEW_DATA", help="Folder of the multi-view part of MADS.")],
+    output: SetOption,
+    test: Annotated[list[str], typer.Option(help="Action to test on, such as Taichi; all others train.")],
+    every: EveryOption = 5,
+) -> None:
+    """Extract synchronous pictures, joints and cameras from MADS, to train CDRNet.
+
+    Whole actions are kept for testing: each was performed by other people.
+    """
+    from vp3d.common.skeletons import MADS_19
+    from vp3d.train.public_sets import read_mads
+    from vp3d.train.stereo_sets import write_set
+
+    with resumable(), Bar() as bar:
+        instants = read_mads(folder, every, bar)
+        entries = (("test" if action in test else "train", action, one) for action, one in instants)
+        count = write_set(output, MADS_19, entries)
+    console.print(f"{count} instants in {output}")
+
+
+def data_pose2sim(
+    calibration: Annotated[Path, typer.Argument(metavar="CALIBRATION", help="Camera file.")],
+    trc: Annotated[Path, typer.Argument(metavar="MARKERS.TRC", help="3D markers at the videos' frame rate.")],
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="One per camera, named as the camera is.")],
+    output: SetOption,
+    every: EveryOption = 5,
+) -> None:
+    """Take synchronous pictures, joints and cameras from a Pose2Sim project, to test networks on."""
+    from vp3d.common.skeletons import COCO_17
+    from vp3d.train.public_sets import read_pose2sim
+    from vp3d.train.stereo_sets import write_set
+
+    with resumable(), Bar() as bar:
+        instants = read_pose2sim(calibration, trc, {video.stem: video for video in videos}, every, bar)
+        count = write_set(output, COCO_17, (("test", trc.stem, one) for one in instants))
+    console.print(f"{count} instants in {output}")
 
 
 def evaluate_stereo(

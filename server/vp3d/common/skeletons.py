@@ -106,7 +106,31 @@ H36M_17 = Skeleton(
 )  # fmt: skip
 """3D joints. `neck` is Human3.6M's "Neck/Nose": it lies at the height of the nose, in front of the spine's line."""
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, BODY_21, COCO_23, H36M_17)}
+MPII_16 = Skeleton(
+    "mpii-16",
+    (
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+        "pelvis", "thorax", "upper_neck", "head",
+        "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
+    ),
+)  # fmt: skip
+"""The MPII Human Pose data set's."""
+
+MADS_19 = Skeleton(
+    "mads-19",
+    (
+        "neck", "pelvis",
+        "right_hip", "right_knee", "right_ankle", "right_toe",
+        "left_hip", "left_knee", "left_ankle", "left_toe",
+        "right_shoulder", "right_elbow", "right_wrist", "right_hand",
+        "left_shoulder", "left_elbow", "left_wrist", "left_hand",
+        "head",
+    ),
+    parents=(-1, 0, 1, 2, 3, 4, 1, 6, 7, 8, 0, 10, 11, 12, 0, 14, 15, 16, 0),
+)  # fmt: skip
+"""Of the Martial Arts, Dancing and Sports data set; the names are ours."""
+
+SKELETONS = {s.name: s for s in (COCO_17, BODY_21, COCO_23, H36M_17, MPII_16, MADS_19)}
 
 H36M_FROM_COCO = {
     H36M_17.index(name): COCO_17.index(name)

@@ -11,7 +11,7 @@ from vp3d.lift.model import count_parameters
 from vp3d.progress import Progress, silent
 from vp3d.stereo import checkpoint as checkpoints
 from vp3d.train.stereo import evaluate, predict
-from vp3d.train.stereo_sets import read_rendered
+from vp3d.train.stereo_sets import read_set
 
 _TIMED = 16
 """Instants on which the time per pair of views is measured."""
@@ -31,7 +31,8 @@ def compare(data: Path, weights: Sequence[Path], device: str = "auto", progress:
     loaded = {path: checkpoints.load(path) for path in weights}
     rows = []
     for size in sorted({checkpoint.size for checkpoint in loaded.values()}):
-        splits = {name: views.to(place) for name, views in read_rendered(data, size, progress).items()}
+        _, read = read_set(data, size, progress)
+        splits = {name: views.to(place) for name, views in read.items()}
         for path, checkpoint in loaded.items():
             if checkpoint.size != size:
                 continue

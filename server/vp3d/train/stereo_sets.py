@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 import torch
 
-from vp3d.common.skeletons import COCO_17
-from vp3d.data.records import ANNOTATIONS
+from vp3d.common.skeletons import COCO_17, SKELETONS, Skeleton
 from vp3d.errors import UserError
+from vp3d.files import written_whole
 from vp3d.progress import Progress, silent
 from vp3d.train.stereo_views import CROP_MARGIN, Views
 
 _SURROUNDINGS = 1.3
 """Side of the crop that a network sees over the extent of the joints."""
 _LEAST_SIDE = 32.0
+_FEWEST_JOINTS = 2
+_JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,17 @@ def _crop(view: View, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return crop, P, view.pixels * scale + affine[:2, 2]
 
 
-def read_rendered(folder: Path, size: int, progress: Progress = silent) -> dict[str, Views]:
-    """A data set of `vp3d data render-people --views N` by its splits.
+def read_set(folder: Path, size: int, progress: Progress = silent) -> tuple[Skeleton, dict[str, Views]]:
+    """A data set of `vp3d data` by its splits, and its joints.
 
-    The splits are `train`, `test` (people who are in no training picture) and `test-cameras` (such people before
-    cameras that took no training picture).
+    The splits are `train`, `test` (people who are in no training picture) and, of rendered people, `test-cameras` (such
+    people before cameras that took no training picture).
 
     Raises:
         UserError: the folder holds no such set.
     """
     try:
-        content = json.loads((folder / ANNOTATIONS).read_text("utf-8"))
+        content = json.loads((folder / "annotations.json").read_text("utf-8"))
         people = {a["image_id"]: a for a in content["annotations"]}
         names = next(iter(content["categories"]))["keypoints"]
         instants = defaultdict(list)
@@ -104,31 +106,84 @@ def read_rendered(folder: Path, size: int, progress: Progress = silent) -> dict[
             if image["id"] in people:
                 instants[image["instant"]].append(image)
         views = max(len(images) for images in instants.values())
+        skeleton = _skeleton(names)
     except (OSError, ValueError, KeyError, StopIteration) as error:
         raise UserError(
-            f"“{folder}” holds no rendered views.", "Make them with `vp3d data render-people --views 2`."
+            f"“{folder}” holds no people in views.",
+            "Make them with `vp3d data render-people --views 2`, or take them from a public set with `vp3d data`.",
         ) from error
-    if views < 2:
-        raise UserError(f"“{folder}” holds single views only.", "Make more with `vp3d data render-people --views 2`.")
-    order = [names.index(joint) for joint in COCO_17.joints]
+    order = [names.index(joint) for joint in skeleton.joints]
     splits: dict[str, list[Instant]] = defaultdict(list)
     for done, images in enumerate(instants.values()):
         progress("read pictures", done, len(instants))
         about = [people[image["id"]] for image in images]
-        if len(images) == views and all(annotation["num_keypoints"] for annotation in about):
-            seen = tuple(_rendered_view(folder, image, a, order) for image, a in zip(images, about, strict=True))
-            splits[images[0]["split"]].append(Instant(np.array(about[0]["keypoints_3d"])[order], seen))
-    return {name: collect(found, size) for name, found in splits.items()}
+        if len(images) == views and all(annotation["num_keypoints"] >= _FEWEST_JOINTS for annotation in about):
+            seen = tuple(_read_view(folder, image, a, order) for image, a in zip(images, about, strict=True))
+            splits[images[0]["split"]].append(Instant(np.array(about[0]["keypoints_3d"], float)[order], seen))
+    return skeleton, {name: collect(found, size) for name, found in splits.items()}
 
 
-def _rendered_view(folder: Path, image: dict, annotation: dict, order: list[int]) -> View:
+def _skeleton(names: list[str]) -> Skeleton:
+    """The joint set that a file labels; of COCO's with feet, the seventeen that all networks know."""
+    if set(COCO_17.joints) <= set(names):
+        return COCO_17
+    for skeleton in SKELETONS.values():
+        if list(skeleton.joints) == names:
+            return skeleton
+    raise KeyError("unknown joints")
+
+
+def _read_view(folder: Path, image: dict, annotation: dict, order: list[int]) -> View:
     path = folder / "images" / image["file_name"]
     picture = cv2.imread(str(path))
     if picture is None:
-        raise UserError(f"The picture “{path}” cannot be read.", "Delete it and render it again.")
+        raise UserError(f"The picture “{path}” cannot be read.", "Delete it and make the set again.")
     K, R, t = (np.array(image[name], float) for name in "KRt")
+    marked = np.array(annotation["keypoints"], float).reshape(-1, 3)[order]
     camera = np.array(annotation["keypoints_3d"], float)[order] @ R.T + t
     pixels = (camera @ K.T)[:, :2] / camera[:, 2:]
     # Where one's own body hides a joint, its place can be told, and is trained: only what is outside counts as unseen.
-    visible = np.array(annotation["keypoints"]).reshape(-1, 3)[order, 2] > 0
+    visible = marked[:, 2] > 0
+    pixels = np.where(np.isfinite(pixels) | ~visible[:, None], pixels, marked[:, :2])
     return View(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), K, R, t, pixels, visible)
+
+
+def write_set(
+    folder: Path, skeleton: Skeleton, entries: Iterable[tuple[str, str, Instant]], progress: Progress = silent
+) -> int:
+    """Write a set as `read_set` and other readers of COCO's format take it; returns the number of instants.
+
+    Args:
+        folder: made where it is missing.
+        skeleton: of the joints.
+        entries: split, subject and instant.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    images, annotations, instant = [], [], -1
+    for instant, (split, subject, seen) in enumerate(entries):
+        progress("write pictures", instant, 0)
+        for v, view in enumerate(seen.views):
+            number, name = len(images), f"{instant:06d}-{v}.jpg"
+            height, width = view.image.shape[:2]
+            picture = cv2.cvtColor(view.image, cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(folder / "images" / name), picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            camera = {"K": view.K.tolist(), "R": view.R.tolist(), "t": view.t.tolist()}
+            about = {"id": number, "file_name": name, "width": width, "height": height, "camera": v}
+            images.append({**about, "instant": instant, "split": split, **camera})
+            marks = np.c_[np.where(view.visible[:, None], view.pixels, 0), 2 * view.visible]
+            annotations.append(
+                {
+                    "id": number, "image_id": number, "category_id": 1, "person": 0, "subject": subject,
+                    "keypoints": marks.round(3).ravel().tolist(), "num_keypoints": int(view.visible.sum()),
+                    "keypoints_3d": [[_number(x) for x in joint] for joint in seen.joints], "iscrowd": 0,
+                }
+            )  # fmt: skip
+    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(skeleton.joints)}
+    content = {"images": images, "annotations": annotations, "categories": [category]}
+    with written_whole(folder / "annotations.json") as partial:
+        partial.write_text(json.dumps(content), "utf-8")
+    return instant + 1
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
