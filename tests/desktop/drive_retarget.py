@@ -1,4 +1,4 @@
-"""Runs inside a windowed Blender: retargets, undoes and redoes, deletes what it needs in between, quits.
+"""Runs inside a windowed Blender: retargets and cleans, undoes and redoes, deletes what it needs in between, quits.
 
 `blender --factory-startup --python drive_retarget.py -- CHECKOUT RESULT.json`
 """
@@ -17,7 +17,8 @@ sys.path[:0] = [checkout, f"{checkout}/tests"]
 def keys(name):
     from blender_vp3d import animation
 
-    return len(animation.curves_of(bpy.data.objects[name])) if name in bpy.data.objects else -1
+    curves = animation.curves_of(bpy.data.objects[name]) if name in bpy.data.objects else ()
+    return [len(curves), sum(len(curve.keyframe_points) for curve in curves)]
 
 
 def state():
@@ -45,15 +46,19 @@ def walk():
     with bpy.context.temp_override(window=window, area=area, region=region):
         bpy.ops.ed.undo_push(message="A rig and a dancer")
         told["states"] = [state()]
-        for operator in (bpy.ops.vp3d.retarget_add, bpy.ops.vp3d.retarget, bpy.ops.vp3d.retarget):
+        ours = bpy.ops.vp3d
+        operators = [ours.retarget_add, ours.retarget, ours.retarget]
+        operators += [ours.find_contacts, ours.clean, ours.lock_feet, ours.reduce_keys, ours.reduce_keys]
+        operators += [ours.toggle_raw, ours.discard_clean]
+        for operator in operators:
             assert operator("EXEC_DEFAULT", True) == {"FINISHED"}
             told["states"].append(state())
         told["undone"] = []
-        for _ in range(3):
+        for _ in operators:
             bpy.ops.ed.undo()
             told["undone"].insert(0, state())
         told["redone"] = []
-        for _ in range(3):
+        for _ in operators:
             bpy.ops.ed.redo()
             told["redone"].append(state())
         bpy.data.objects.remove(bpy.data.objects["Dancer"])

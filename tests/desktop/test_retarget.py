@@ -29,11 +29,14 @@ def told(repository, tmp_path_factory):
 
 
 def test_every_operator_is_one_step_that_undo_takes_back(told):
-    start, added, retargeted, again = told["states"]
-    assert retargeted == again, "twice makes nothing twice"
-    assert (added[0], retargeted[3] > 50) == (1, True)
-    assert told["undone"] == [start, added, retargeted]
-    assert told["redone"] == [added, retargeted, again]
+    states = told["states"]
+    _, added, retargeted, again, _, _, _, reduced, reduced_again, raw, discarded = states
+    assert (retargeted, reduced) == (again, reduced_again), "twice makes nothing twice"
+    assert (added[0], retargeted[3][0] > 50) == (1, True)
+    assert reduced[3][1] < retargeted[3][1] / 2
+    assert raw[3] == discarded[3]
+    assert told["undone"] == states[:-1]
+    assert told["redone"] == states[1:]
 
 
 def test_deleting_the_source_is_missed_in_words_and_undone(told):
