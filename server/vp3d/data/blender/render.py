@@ -26,9 +26,10 @@ from vp3d.data.blender.scenery import Room, Surface, View
 from vp3d.data.records import JOINTS, done_instants, open_records, rle
 
 _DEPTHS = [figures.beneath_skin(joint) for joint in JOINTS]
-_PEOPLE = {0: 0.08, 1: 0.45, 2: 0.22, 3: 0.12, 4: 0.07, 5: 0.03, 6: 0.03}
+_HEADCOUNTS = {0: 0.08, 1: 0.45, 2: 0.22, 3: 0.12, 4: 0.07, 5: 0.03, 6: 0.03}
 """How often an instant has so many people, where only one camera looks."""
 _CLOTHED_SHARE = 0.3  # of those who come in clothes: they are few, but better dressed
+_PEOPLED = ("sunset",)  # of Blender's panoramas: nobody labelled who is in them
 _ID_STEP = 32  # grey levels between people in the picture that tells them apart
 _ROOM_INSTANTS = 6  # instants in a row that share a room
 
@@ -55,7 +56,8 @@ class Studio:
         self.figures = [rocketbox.load(Path(path)) for path in job["rocketbox"]]
         self.makehuman = MakeHuman(Path(job["makehuman"])) if job["makehuman"] else None
         self.photographs = [Path(path) for path in job["backgrounds"]]
-        self.panoramas = sorted(Path(bpy.utils.resource_path("LOCAL")).glob("datafiles/studiolights/world/*.exr"))
+        lights = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
+        self.panoramas = [path for path in sorted(lights.glob("*.exr")) if path.stem not in _PEOPLED]
         self._pictures: dict[Path, np.ndarray] = {}
         self._room: tuple[int, Room] | None = None
         scene = bpy.context.scene
@@ -112,7 +114,7 @@ def compose(studio: Studio, instant: int) -> dict:
     rng = np.random.default_rng([job["seed"], 0, instant])
     stereo = job["views"] > 1
     split, subjects, rigs = _split(job, rng)
-    count = 1 if stereo else int(rng.choice(list(_PEOPLE), p=list(_PEOPLE.values())))
+    count = 1 if stereo else int(rng.choice(list(_HEADCOUNTS), p=list(_HEADCOUNTS.values())))
     people, seats = _people(studio, rng, subjects, count, stereo)
     bodies = [person.vertices for person in people]
     if stereo:
@@ -125,7 +127,7 @@ def compose(studio: Studio, instant: int) -> dict:
     kind = str(rng.choice(["room", "panorama", "photograph", "backdrop"], p=[0.6, 0.15, 0.2, 0.05]))
     if stereo and kind != "panorama":
         kind = "room"
-    if kind == "photograph" and not studio.photographs:
+    if (kind == "photograph" and not studio.photographs) or (kind == "panorama" and not studio.panoramas):
         kind = "room"
     _clear()
     for piece in furniture:
@@ -442,8 +444,8 @@ def _background(
     if kind == "photograph":
         return _crop(studio.picture(studio.photographs[rng.integers(len(studio.photographs))]), rng, view.size)
     if kind == "panorama":
-        path = studio.panoramas[int(turn * 1000) % len(studio.panoramas)]
-        return scenery.sample_panorama(studio.picture(path), view, turn)
+        number = int(turn / (2 * np.pi) * len(studio.panoramas))
+        return scenery.sample_panorama(studio.picture(studio.panoramas[number]), view, turn * len(studio.panoramas))
     return scenery.backdrop(rng, view.size)
 
 
