@@ -42,9 +42,12 @@ class VP3D_PT_camera(_Sidebar, bpy.types.Panel):
             return
         row = layout.row()
         row.label(text=camera.name, icon="CAMERA_DATA")
+        if observed.RESIDUAL not in camera:  # of an older version of the add-on
+            paragraph(layout, context, "Apply the take again to see how well it fits.", "INFO")
+            return
         right = row.row()
         right.alignment = "RIGHT"
-        right.label(text=f"{camera[observed.RESIDUAL]:.1f} px")
+        right.label(text=_pixels(camera[observed.RESIDUAL]))
         row = layout.row(align=True)
         row.operator("vp3d.worst_frame", text="Worst Frame", icon="TRACKING").which = "worst"
         row.operator("vp3d.worst_frame", text="Next", icon="NEXT_KEYFRAME").which = "next"

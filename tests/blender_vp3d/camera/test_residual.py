@@ -153,6 +153,18 @@ def test_a_take_without_anything_compared():
         draw(panel)
 
 
+def test_a_file_of_an_older_version():
+    applied = apply_take(bpy.context, noisy(10), "/nowhere/a.vp3d")
+    for thing in (applied.camera, *applied.people):
+        for name in [name for name in thing.keys() if name not in ("vp3d_take", "vp3d_person")]:  # noqa: SIM118
+            del thing[name]
+    assert "Apply the take again to see how" in " ".join(draw(panels.VP3D_PT_camera))
+    for panel in panels.classes:
+        draw(panel)
+    bpy.ops.vp3d.colour_bones(show="confidence")
+    assert not confidence.is_coloured(applied.people[0])
+
+
 def test_operators_wait_for_a_take():
     for name in ("worst_frame", "colour_bones"):
         assert not getattr(bpy.ops.vp3d, name).poll()
