@@ -117,6 +117,9 @@ def capture(
         list[float] | None,
         typer.Option(help="Seconds to add to another view's time to get the first's; once for each. [default: found]"),
     ] = None,
+    stereo: Annotated[
+        Path | None, typer.Option(help="CDRNet, or its baseline, to find joints of several views. [default: none]")
+    ] = None,
 ) -> None:
     """Turn a video, or several of the same moment, into a take.
 
@@ -148,6 +151,7 @@ def capture(
         foot_lock=foot_lock,
         views=tuple(str(view) for view in views),
         offsets=tuple(offset or ()),
+        stereo=None if stereo is None else str(stereo),
         adapt=str(output.with_suffix(".lifter.safetensors")) if adapt else None,
     )
     check_output(output, video)

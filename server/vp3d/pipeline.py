@@ -26,6 +26,8 @@ from vp3d.lift import checkpoint
 from vp3d.progress import Progress, silent
 from vp3d.refine import background
 from vp3d.refine.side_views import SideViews
+from vp3d.stereo import checkpoint as stereo_weights
+from vp3d.stereo.second_look import Film, look_again
 from vp3d.stereo.views import ClipView, Joined, join
 from vp3d.track import Tracks
 
@@ -210,6 +212,9 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
     if options.views:
         main = ClipView(video.name, everyone, frames / float(info.fps), lens, *_pose(options, video))
         beside = _beside(main, options, seen, stages, progress)
+        if options.stereo:
+            main, beside = _looked_again(main, beside, frames, video, options, seen, stages, progress)
+            everyone = main.tracks
         seen = {**seen, **beside.key}
     everyone = everyone.split(motion.shots)
     chosen = _choose(everyone, options.people, motion)
@@ -364,6 +369,49 @@ def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progr
         entry["offset_s"] = offset
     stamp = [cache.file_stamp(Path(options.calibration))] if options.calibration else []
     return _Beside(joined, {"views": keys, "offsets": list(options.offsets), "calibration": stamp}, about)
+
+
+def _looked_again(
+    main: ClipView,
+    beside: _Beside,
+    frames: np.ndarray,
+    video: Path,
+    options: Options,
+    seen: dict,
+    stages: _Stages,
+    progress: Progress,
+) -> tuple[ClipView, _Beside]:
+    """The views with joints as a stereo network finds them."""
+    weights = Path(options.stereo)
+    checkpoint = stereo_weights.load(weights)
+    films = [Film(video, frames)]
+    for about, offset in zip(beside.about, beside.joined.offsets, strict=True):
+        numbers = np.round((main.times - offset) * about["fps"]).astype(int)
+        inside = (numbers >= 0) & (numbers < about["frame_count"])
+        films.append(Film(Path(about["path"]), np.where(inside, numbers, -1)))
+    device = choose_device(options.device)
+    key = {**beside.key, "stereo": cache.file_stamp(weights)}
+
+    def compute() -> cache.Arrays:
+        seen, joined = look_again(checkpoint, main, beside.joined, films, device, progress)
+        views = joined.side.views
+        return {
+            "joints": np.stack([seen.tracks.joints, *(view.joints for view in views)]),
+            "confidence": np.stack([seen.tracks.confidence, *(view.confidence for view in views)]),
+            "points": joined.side.points,
+        }
+
+    entry = cache.entry("stereo", ("detect", "media", "track", "common", "stereo"), main=seen, **key)
+    stored = stages.run("stereo", len(frames), entry, compute)
+    joints, confidence = stored["joints"], stored["confidence"]
+    tracks = dataclasses.replace(main.tracks, joints=joints[0], confidence=confidence[0])
+    views = tuple(
+        dataclasses.replace(view, joints=joints[i], confidence=confidence[i])
+        for i, view in enumerate(beside.joined.side.views, 1)
+    )
+    side = SideViews(views, stored["points"], beside.joined.side.metres)
+    joined = dataclasses.replace(beside.joined, side=side)
+    return dataclasses.replace(main, tracks=tracks), _Beside(joined, key, beside.about)
 
 
 def _given(options: Options) -> GivenCamera | None:

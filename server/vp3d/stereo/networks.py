@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vp3d.stereo.resnet import STRIDE, ResNet
+from vp3d.stereo.triangulation import triangulate
 
 CROP = 256
 """px, side of the square crop that the networks are made for."""
@@ -179,3 +180,12 @@ def heatmap_size(crop: int) -> int:
     if crop % STRIDE:
         raise ValueError(f"a crop's side must be a multiple of {STRIDE} px, not {crop}")
     return crop // HEATMAP_STRIDE
+
+
+def middle_of(projections: torch.Tensor, size: int) -> torch.Tensor:
+    """(N, 3) m, where the crops' centres meet: about where the person is."""
+    centre = projections.new_full((*projections.shape[:2], 2), (size - 1) / 2)
+    found = triangulate(centre.double(), projections.double()).float()
+    if not torch.isfinite(found).all():
+        raise ValueError("the views of an instant do not look at one person")
+    return found

@@ -80,3 +80,9 @@ class ResNet(nn.Module):
         """Features of the last resolution."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """Crops (..., 3, H, W) 0..1 as encoders expect them."""
+    mean, deviation = (crops.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
+    return (crops - mean) / deviation

@@ -94,7 +94,7 @@ def join(main: ClipView, others: Sequence[ClipView], offsets: Sequence[float | N
             "No other view shows the main person of the first clip.",
             "Check the calibration and that all clips show the same moment.",
         )
-    return Joined(SideViews(tuple(sides), _triangulated(main, sides), calibrated), notes, found)
+    return Joined(SideViews(tuple(sides), triangulated(main, sides), calibrated), notes, found)
 
 
 def _offset(main: ClipView, other: ClipView, given: float | None, notes: list[str]) -> float:
@@ -186,7 +186,7 @@ def _height(joints: np.ndarray) -> float:
     return float(np.median(np.nanmax(y, -1) - np.nanmin(y, -1))) if len(y) else np.inf
 
 
-def _triangulated(main: ClipView, sides: Sequence[SideView]) -> np.ndarray:
+def triangulated(main: ClipView, sides: Sequence[SideView]) -> np.ndarray:
     """(P, T, 21, 3) where all rays meet, views that contradict the others left out; axes of the main camera."""
     matrices = _matrices(main, [(side.lens, side.R, side.t) for side in sides])
     people = []

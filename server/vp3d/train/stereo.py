@@ -26,13 +26,15 @@ from vp3d.stereo.networks import (
     build,
     gaussian_heatmaps,
     heatmap_size,
+    middle_of,
     peak_confidence,
     soft_argmax,
     to_unit_crop,
 )
+from vp3d.stereo.resnet import normalise
 from vp3d.stereo.triangulation import triangulate
 from vp3d.train.run import Run
-from vp3d.train.stereo_views import NONE, Variation, Views, all_pairs, middle_of, normalise, present, random_views
+from vp3d.train.stereo_views import NONE, Variation, Views, all_pairs, present, random_views
 
 logger = logging.getLogger(__name__)
 

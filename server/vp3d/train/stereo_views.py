@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch.nn import functional
 
-from vp3d.stereo.resnet import DEVIATION, MEAN
-from vp3d.stereo.triangulation import triangulate
 from vp3d.train.occlusion import Occlusion, hide, uncovered
 
 
@@ -129,12 +127,6 @@ def present(
     )
 
 
-def normalise(crops: torch.Tensor) -> torch.Tensor:
-    """Crops (..., 3, H, W) 0..1 as encoders expect them."""
-    mean, deviation = (crops.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
-    return (crops - mean) / deviation
-
-
 def warp(images: torch.Tensor, affine: torch.Tensor, size: int) -> torch.Tensor:
     """Images (N, 3, S, S) under maps (N, 2, 3) from their pixels to pixels of the result (N, 3, size, size)."""
     inverse = torch.linalg.inv(affine[..., :2])
@@ -171,15 +163,6 @@ def random_views(count: int, available: int, wanted: int, generator: torch.Gener
         raise ValueError(f"{wanted} views are wanted of {available}")
     order = torch.rand(count, available, generator=generator, device=generator.device).argsort(1)
     return order[:, :wanted]
-
-
-def middle_of(projections: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, 3) m, where the crops' centres meet: about where the person is."""
-    centre = projections.new_full((*projections.shape[:2], 2), (size - 1) / 2)
-    found = triangulate(centre.double(), projections.double()).float()
-    if not torch.isfinite(found).all():
-        raise ValueError("the views of an instant do not look at one person")
-    return found
 
 
 CROP_MARGIN = math.sqrt(2)

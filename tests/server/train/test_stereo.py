@@ -10,12 +10,12 @@ from server.ring import ring
 from vp3d.common.skeletons import COCO_17
 from vp3d.errors import Cancelled, UserError
 from vp3d.stereo import checkpoint as checkpoints
-from vp3d.stereo.networks import StereoArchitecture, build
+from vp3d.stereo.networks import StereoArchitecture, build, middle_of
 from vp3d.stereo.triangulation import project
 from vp3d.train import stereo
 from vp3d.train.occlusion import Occlusion
 from vp3d.train.stereo import StereoSettings, errors, evaluate, start_from, train
-from vp3d.train.stereo_views import NONE, Variation, Views, middle_of, present
+from vp3d.train.stereo_views import NONE, Variation, Views, present
 
 SIDE = 96
 JOINTS = len(COCO_17)
