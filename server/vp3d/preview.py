@@ -21,6 +21,7 @@ from vp3d.progress import Progress, silent
 MAX_WIDTH, MAX_HEIGHT = 1280, 720  # px of the whole picture
 TURN_RATE = np.radians(15)  # rad/s of the turning view
 CALM_S = 1.0  # s over which the turning view follows people
+_MOST_VIEWS = 3
 QUALITY = "22"  # x264's constant rate factor: clean lines in a small file
 
 
@@ -37,11 +38,12 @@ class _Panel:
 def write_preview(
     take: Take, video: Path, out: Path, frames_dir: Path | None = None, progress: Progress = silent
 ) -> None:
-    """Write an H.264 video of a take, at most 1280 × 720 px.
+    """Write an H.264 video of a take, or a GIF by the file's name, at most 1280 × 720 px.
 
     Left is the plate with the 2D skeletons (left side blue, right side orange, surer lines thicker). Beside it are the
     pictures in `frames_dir`, or, without them, the 3D skeletons seen through the solved camera and from a slowly
-    turning view.
+    turning view. Other views of the same moment, where their videos are still there, show the 3D skeletons over their
+    plates instead of the solved camera.
 
     Args:
         take: what to show.
@@ -62,7 +64,8 @@ def write_preview(
     rate = (take.fps / every).limit_denominator(65535)
     steps = {int(frame): step for step, frame in enumerate(take.frames)}
     plates = media.read_frames(video, int(take.frames[0]), int(take.frames[-1]) + 1, every)
-    with written_whole(Path(out)) as partial, _Writer(partial, (width, height), rate) as writer:
+    kind = "gif" if Path(out).suffix.lower() == ".gif" else "mp4"
+    with written_whole(Path(out)) as partial, _Writer(partial, (width, height), rate, kind) as writer:
         for plate in plates:
             step = steps.get(plate.index)
             if step is None:
@@ -77,20 +80,23 @@ def write_preview(
 
 
 class _Writer:
-    """An MP4 file that pictures are added to."""
+    """An MP4 or a GIF file that pictures are added to."""
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction) -> None:
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("h264", rate=rate, options={"crf": QUALITY, "preset": "veryfast"})
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, kind: str) -> None:
+        film = kind == "mp4"
+        self._container = av.open(str(path), "w", format=kind, options={"movflags": "+faststart"} if film else {})
+        quality = {"crf": QUALITY, "preset": "veryfast"} if film else {}
+        self._stream = self._container.add_stream("h264" if film else "gif", rate=rate, options=quality)
         self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
+        self._stream.pix_fmt = "yuv420p" if film else "rgb8"
 
     def __enter__(self) -> "_Writer":
         return self
 
     def add(self, image: np.ndarray) -> None:
         """Append a picture (H, W, 3) uint8 RGB."""
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        self._container.mux(self._stream.encode(frame.reformat(format=self._stream.pix_fmt)))
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
@@ -117,6 +123,9 @@ def _layout(take: Take, plate: tuple[int, int], rendered: dict[int, Path] | None
         size = _fit(plate, MAX_WIDTH / 2, MAX_HEIGHT)
         return [_Panel(0, 0, size, left), _Panel(size[0], 0, size, _render_panel(take, rendered))]
     through, round_about = _camera_panel(take, plate), _orbit_panel(take)
+    others = [view for view in take.report.get("views", ()) if Path(view["path"]).is_file()]
+    if others:
+        return _side_by_side(take, plate, left, others, round_about)
     if plate[0] < plate[1]:
         size = _fit(plate, MAX_WIDTH / 3, MAX_HEIGHT)
         return [_Panel(i * size[0], 0, size, draw) for i, draw in enumerate((left, through, round_about))]
@@ -124,6 +133,52 @@ def _layout(take: Take, plate: tuple[int, int], rendered: dict[int, Path] | None
     half = (_even(size[0] / 2), _even(size[1] / 2))
     stacked = [_Panel(size[0], y, half, draw) for y, draw in ((0, through), (half[1], round_about))]
     return [_Panel(0, 0, size, left), *stacked]
+
+
+def _side_by_side(
+    take: Take, plate: tuple[int, int], left: Callable, others: list[dict], round_about: Callable
+) -> list[_Panel]:
+    """All views in a row, and the turning view; as many as stay large enough to see something."""
+    others = others[:_MOST_VIEWS]
+    sizes = [plate, *((view["width"], view["height"]) for view in others), plate]
+    height = min(MAX_HEIGHT, MAX_WIDTH / sum(w / h for w, h in sizes))
+    panels, x = [], 0
+    for size, draw in zip(sizes, (left, *(_other_panel(take, view) for view in others), round_about), strict=True):
+        shown = (_even(size[0] / size[1] * height), _even(height))
+        panels.append(_Panel(x, 0, shown, draw))
+        x += shown[0]
+    return panels
+
+
+def _other_panel(take: Take, about: dict) -> Callable:
+    """The 3D skeletons over the plate of another view, whose frames nearest in time are read as they are needed."""
+    K, R, t = (np.array(about[name], float) for name in ("K", "R", "t"))
+    distortion, size_px = np.array(about["distortion"], float), (about["width"], about["height"])
+    numbers = np.round((take.frames / float(take.fps) - about["offset_s"]) * about["fps"]).astype(int)
+    first = max(int(numbers[0]), 0)
+    stream = media.read_frames(Path(about["path"]), first, max(int(numbers[-1]), first) + 1)
+    held: list[media.Frame] = []
+
+    def draw(step: int, _: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        while not held or held[0].index < numbers[step]:
+            frame = next(stream, None)
+            if frame is None:
+                break
+            held[:] = [frame]
+        picture = np.full((size[1], size[0], 3), drawing.BACKGROUND, np.uint8)
+        if held and held[0].index == numbers[step]:
+            picture = cv2.resize(held[0].image, size, interpolation=cv2.INTER_AREA)
+        scale = np.array(size) / size_px
+        shown = K * [[scale[0]], [scale[1]], [1]]
+        shown[:2, 2] += 0.5 * scale - 0.5
+        view = View(shown, R, t, distortion)
+        joints = take.joints3d[:, step].astype(float)
+        for person in reversed(range(len(joints))):
+            drawing.skeleton(picture, view.project(joints[person]), H36M_17, person)
+        drawing.text(picture, about["name"], (8, size[1] - 8), drawing.PEOPLE[0], 0.4)
+        return picture
+
+    return draw
 
 
 def _scaled(pixels: np.ndarray, plate: tuple[int, int], size: tuple[int, int]) -> np.ndarray:

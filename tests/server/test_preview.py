@@ -102,3 +102,32 @@ def test_a_stopped_preview_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="no file"):
         write_preview(take_of((320, 180), video, frames=4), tmp_path / "gone.mkv", tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["plate.mkv"]
+
+
+def test_other_views_stand_beside_the_plate(tmp_path):
+    """The other view is the same camera half a second later: its skeletons lie where the first one's do, in its row."""
+    size = (640, 480)
+    video, other = plate(tmp_path / "a.mkv", size, 20), plate(tmp_path / "b.mkv", size, 8)
+    take = take_of(size, video, frames=20)
+    about = {"path": str(other), "name": "b.mkv", "width": 640, "height": 480, "fps": 25.0, "offset_s": 0.4}
+    pose = {"K": take.camera_K[0].tolist(), "R": take.camera_R[0].tolist(), "t": take.camera_t[0].tolist()}
+    take.report["views"] = [{**about, **pose, "distortion": [0.0] * 5}]
+    out = tmp_path / "preview.mp4"
+    write_preview(take, video, out)
+    frames = [frame.image.astype(int) for frame in media.read_frames(out)]
+    width = frames[0].shape[1] // 3
+    for step, shown in ((5, False), (12, True), (19, False)):  # the other film has instants 10 to 17
+        corner = frames[step][10, width + 10]
+        assert (np.abs(corner - 100).max() < 12) == shown
+        u, v = (take.joints2d[0, step, 7] + 0.5) * width / size[0] - 0.5
+        patch = frames[step][round(v) - 2 : round(v) + 3, round(u) + width - 2 : round(u) + width + 3]
+        assert np.abs(patch - drawing.LEFT).sum(-1).min() < 170
+
+
+def test_a_gif_by_its_name(tmp_path):
+    video = plate(tmp_path / "plate.mkv", (320, 180), 5)
+    take = take_of((320, 180), video, frames=5)
+    write_preview(take, video, tmp_path / "preview.gif")
+    assert (tmp_path / "preview.gif").read_bytes()[:4] == b"GIF8"
+    with av.open(str(tmp_path / "preview.gif")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 5
