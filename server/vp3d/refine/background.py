@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from vp3d.camera_motion import CameraMotion
 from vp3d.cameras import undistort_points
-from vp3d.refine.gravity import Gravity, tangent_basis
+from vp3d.refine.gravity import LEVEL, Gravity, tangent_basis
 from vp3d.refine.lens import Lens
 
 FRAMES = 6
@@ -41,7 +41,9 @@ _SEARCHED = 200
 """Longest edges, which the search looks at."""
 _CLEAR = 2.0
 """Logarithm of how much likelier the best orientation is than any far from it, where the background speaks clearly."""
-_FAR = np.radians(6.0)
+_SAME, _FAR = np.radians([5.0, 15.0])
+"""rad up to which two orientations are one, and from which on they contradict each other. Between, as where edges tell
+roll but hardly pitch, the second makes the first less sure."""
 _FEWEST = 12.0
 """Edges a frame that must follow the three directions."""
 _PLUMB_SIGMA = np.radians(0.7)
@@ -177,6 +179,7 @@ class Background:
         self._focal = np.diag(lens.K)[:2]
         self._turns = motion.rotation[edges.rows] if motion.moves else None
         self.frame, self.clarity, self.followers, self.focal_sigma = None, 0.0, 0.0, lens.focal_sigma
+        self._rivals: list[tuple[np.ndarray, float]] = []
         if len(edges.ends) * self._share >= _FEWEST:
             self._find(lens.focal_sigma)
 
@@ -184,20 +187,26 @@ class Background:
         reach = np.ceil(2 * focal_sigma / _FOCAL_GRID)
         log_focals = np.arange(-reach, reach + 1) * _FOCAL_GRID
         frames = [self._settled(frame) for log_focal in log_focals for frame in self._search(log_focal)]
-        followers = np.array([self._followers(frame) for frame in frames]).reshape(-1, 2)
+        followers = np.array([self._followers(frame) for frame in frames]).reshape(len(log_focals), -1)
         likelihood = followers * (_FINE / _COARSE) ** 2
-        ups = np.array([frame.up for frame in frames]).reshape(-1, 2, 3)
-        likelihood[(ups[:, 0] * ups[:, 1]).sum(-1) > np.cos(_FAR), 1] = -np.inf
         if focal_sigma:
             likelihood -= 0.5 * (log_focals[:, None] / focal_sigma) ** 2
-        best = int(likelihood.max(1).argmax())
-        first = int(likelihood[best].argmax())
-        frame = self._refine(frames[2 * best + first], _FINE, focal_sigma)
-        self.followers = float(followers[best, first])
-        self.clarity = float(likelihood[best, first] - likelihood[best, 1 - first])
+        # The best orientation with its axes exchanged follows as many edges, but nobody holds a camera like that.
+        held = np.array([frame.up @ LEVEL for frame in frames]) > np.cos(np.radians(_CONE + _GRID))
+        likelihood[~held.reshape(likelihood.shape)] = -np.inf
+        if not held.any():
+            return
+        row, first = np.unravel_index(likelihood.argmax(), likelihood.shape)
+        candidates = [frames[row * likelihood.shape[1] + i] for i in range(likelihood.shape[1])]
+        apart = np.array([other.up @ candidates[first].up for other in candidates])
+        rival = likelihood[row] - likelihood[row, first]
+        self.followers = float(followers[row, first])
+        self.clarity = float(-max(rival[apart < np.cos(_FAR)], default=-np.inf))
         if self.clarity < _CLEAR or self.followers < _FEWEST:
             return
-        self.frame = frame
+        self.frame = frame = self._refine(candidates[first], _FINE, focal_sigma)
+        near = (apart >= np.cos(_FAR)) & (apart < np.cos(_SAME)) & np.isfinite(rival)
+        self._rivals = [(candidates[i].up, float(1 / (1 + np.exp(-rival[i])))) for i in np.flatnonzero(near)]
         likelihood = likelihood.max(1)
         if focal_sigma:
             chance = np.exp(likelihood - likelihood.max())
@@ -219,6 +228,8 @@ class Background:
         covariance = np.linalg.inv(information[:2, :2])
         bend = covariance @ information[:2, 2]
         covariance += _PLUMB_SIGMA**2 * np.eye(2) + focal_sigma**2 * np.outer(bend, bend)
+        for up, chance in self._rivals:
+            covariance += chance * np.outer(basis @ up, basis @ up)
         return Gravity(best.up, np.linalg.inv(covariance), 0.0)
 
     def _planes(self, log_focal: float) -> tuple[np.ndarray, np.ndarray]:
@@ -232,8 +243,8 @@ class Background:
             normal, ray = (np.einsum("nij,ni->nj", self._turns, vectors) for vectors in (normal, ray))
         return normal, ray
 
-    def _search(self, log_focal: float) -> tuple[Frame, Frame]:
-        """The best orientation on a grid and the best far from it, as the longest edges say."""
+    def _search(self, log_focal: float) -> list[Frame]:
+        """The best orientation on a grid, the best that is another, and the best far from it, as long edges say."""
         longest = np.argsort(-self._length)[:_SEARCHED]
         weight = self._length[longest].astype(np.float32)
         normal, ray = (part[longest].astype(np.float32) for part in self._planes(log_focal))
@@ -245,13 +256,11 @@ class Background:
             total = np.maximum(np.maximum(near[:, 1:quarter], near[:, quarter:]), near[:, :1]) @ weight
             azimuth[part], score[part] = total.argmax(1), total.max(1)
         ups = _GRID_AXES[:, 0].astype(float)
-        peak = score.argmax()
-        far = np.where(ups @ ups[peak] < np.cos(_FAR), score, -1).argmax()
-        first, second = (
-            Frame(_GRID_AXES[i][[0, 1 + azimuth[i], quarter + azimuth[i]]].astype(float), log_focal)
-            for i in (peak, far)
-        )
-        return first, second
+        apart = ups @ ups[score.argmax()]
+        chosen = [np.where(apart < limit, score, -1).argmax() for limit in (2.0, np.cos(_SAME), np.cos(_FAR))]
+        return [
+            Frame(_GRID_AXES[i][[0, 1 + azimuth[i], quarter + azimuth[i]]].astype(float), log_focal) for i in chosen
+        ]
 
     def _settled(self, frame: Frame) -> Frame:
         for width in (_COARSE, _FINE):
