@@ -37,11 +37,14 @@ class SemiSupervision:
         warm_up: share of the steps before they do.
         reprojection: weight of their reprojection error, in multiples of the person's RMS size in the image.
         bones: weight of the difference between mean bone lengths, m.
+        alike: weight of how far every unlabelled pose's bones are from the labelled mean, m: for people of about one
+            build. Not part of the published method.
     """
 
     warm_up: float = 0.15
     reprojection: float = 0.5
     bones: float = 1.0
+    alike: float = 0.0
 
 
 class Networks(nn.Module):
@@ -154,6 +157,9 @@ def losses(
             + supervision.reprojection * result["reprojection"]
             + supervision.bones * result["bones_apart"]
         )
+        if supervision.alike:
+            result["bones_unlike"] = bones_unlike(poses[:count], poses[count:])
+            result["total"] = result["total"] + supervision.alike * result["bones_unlike"]
     return result
 
 
@@ -180,3 +186,8 @@ def reprojection_error(joints: torch.Tensor, observed: torch.Tensor) -> torch.Te
 def bones_apart(labelled: torch.Tensor, unlabelled: torch.Tensor) -> torch.Tensor:
     """Mean over the bones of how far their mean lengths in two batches of poses (N, 17, 3) m lie apart."""
     return (bone_lengths(labelled).mean(0) - bone_lengths(unlabelled).mean(0)).abs().mean()
+
+
+def bones_unlike(labelled: torch.Tensor, unlabelled: torch.Tensor) -> torch.Tensor:
+    """Mean over bones and unlabelled poses (N, 17, 3) m of how far a bone is from the mean length in labelled poses."""
+    return (bone_lengths(unlabelled) - bone_lengths(labelled).mean(0)).abs().mean()
