@@ -76,6 +76,7 @@ def test_joints_lie_where_their_camera_projects_them(rendered, stereo):
             known = points[:, 2] > 0
             assert np.abs(points[known, :2] - pixels[known]).max(initial=0) < 0.01
             assert annotation["num_keypoints"] == known.sum()
+            assert annotation["area"] or not known.any()
             outside = ((pixels < -0.51) | (pixels > SIZE - 0.49)).any(1)
             assert not (known & outside).any()
 

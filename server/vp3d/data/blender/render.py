@@ -525,8 +525,8 @@ def _annotation(image_id: int, k: int, person: Person, view: View, mask: np.ndar
     pixels, depths = view.project(person.labels)
     inside = (depths > 0.05) & (pixels >= -0.5).all(1) & (pixels < view.size - 0.5).all(1)
     seen = inside & _seen(view, person, k)
-    visibility = np.where(seen, 2, np.where(inside, 1, 0))
-    flat = np.c_[np.where(inside[:, None], pixels, 0), visibility]
+    visibility = np.where(seen, 2, np.where(inside, 1, 0)) * mask.any()  # whom nobody can see has no joints to find
+    flat = np.c_[np.where(visibility[:, None] > 0, pixels, 0), visibility]
     rows, columns = np.nonzero(mask)
     box = [0, 0, 0, 0]
     if len(rows):
