@@ -156,10 +156,11 @@ class VP3D_PT_notes(_Sidebar, bpy.types.Panel):
         return bool(context.window_manager.vp3d.take)
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw warnings, lens and detector."""
+        """Draw warnings, camera, lens and detector."""
         result = context.window_manager.vp3d
         warnings = [(warning, "ERROR") for warning in result.warnings.splitlines() if warning != result.lens]
-        for text, icon in (*warnings, (result.lens, "CAMERA_DATA"), (result.detector, "VIEWZOOM")):
+        about = ((result.motion, "CON_CAMERASOLVER"), (result.lens, "CAMERA_DATA"), (result.detector, "VIEWZOOM"))
+        for text, icon in (*warnings, *about):
             if text:
                 paragraph(self.layout, context, text, icon)
 

@@ -61,6 +61,7 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
         default=1.75,
         min=0.5,
         max=2.5,
+        precision=3,
         subtype="DISTANCE",
         unit="LENGTH",
     )
@@ -219,6 +220,7 @@ class VP3D_PG_result(bpy.types.PropertyGroup):
     active: IntProperty(name="Active Person", description="The highlighted row of the list")
     detector: StringProperty(name="Detector", description="What found the joints")
     lens: StringProperty(name="Lens", description="What is known of the lens")
+    motion: StringProperty(name="Camera", description="How the camera moved")
     warnings: StringProperty(name="Warnings", description="What is worth knowing, one sentence a line")
 
     def show(self, path: Path, summary: dict) -> None:
@@ -226,6 +228,7 @@ class VP3D_PG_result(bpy.types.PropertyGroup):
         self.take = str(path)
         self.detector = str(summary.get("detector", ""))
         self.lens = str(summary.get("lens", ""))
+        self.motion = str(summary.get("motion", ""))
         self.warnings = "\n".join(map(str, summary.get("warnings", [])))
         self.people.clear()
         for person in summary.get("people", []):

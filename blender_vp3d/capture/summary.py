@@ -35,6 +35,7 @@ def summary_of(take: Take) -> dict:
         "people": people,
         "detector": _text(report.get("detector"), "description"),
         "lens": _text(report.get("lens"), "note"),
+        "motion": _text(report.get("motion"), "note"),
         "warnings": [str(warning) for warning in report.get("warnings", [])],
     }
 

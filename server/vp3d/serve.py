@@ -175,6 +175,7 @@ def _capture(start: dict, progress: Callable[[str, int, int], None]) -> dict:
         "people": take.report["people"],
         "detector": take.report["detector"]["description"],
         "lens": take.report["lens"]["note"],
+        "motion": take.report["motion"]["note"],
         "warnings": take.report["warnings"],
     }
 

@@ -191,6 +191,7 @@ def test_capture_cancel_and_capture_again(server: Server, tmp_path: Path, reposi
     result = server.receive("result", "error")
     assert result["type"] == "result", result
     assert result["summary"]["people"][0]["frames"] >= 55
+    assert result["summary"]["motion"] and result["summary"]["lens"]
     assert takes.load(tmp_path / "out.vp3d").joints3d.shape == (1, 60, 17, 3)
 
 

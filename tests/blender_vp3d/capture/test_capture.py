@@ -67,6 +67,7 @@ def save_take(path):
     take.report = {
         "detector": {"description": "MediaPipe."},
         "lens": {"note": "A guess."},
+        "motion": {"note": "The camera stands still."},
         "warnings": ["Careful, and more."],
     }
     save(take, path)
@@ -304,7 +305,8 @@ def test_import_lists_the_people(tmp_path):
     result = bpy.context.window_manager.vp3d
     assert [(row.number, row.frames, round(row.confidence, 3)) for row in result.people] == [(1, 30, 0.9), (2, 15, 0.9)]
     drawn = " ".join(draw(panels.VP3D_PT_take) + draw(panels.VP3D_PT_notes))
-    for words in ("Person 2", "15 frames  ·  90% sure", "MediaPipe.", "A guess.", "Careful, and more."):
+    about = ("MediaPipe.", "A guess.", "The camera stands still.", "Careful, and more.")
+    for words in ("Person 2", "15 frames  ·  90% sure", *about):
         assert words in drawn
 
 
