@@ -101,6 +101,25 @@ def test_a_camera_that_is_given_stays_as_it_is(clip: Path, tmp_path: Path) -> No
         pipeline.capture(clip, Options(camera_file=str(path), focal_px=900.0))
 
 
+def test_an_adapted_lifter_is_kept_beside_the_take(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vp3d.lift.adaptation._STEPS", 15)
+    monkeypatch.setattr("vp3d.lift.adaptation._WORTH", 2.0)
+    weights = tmp_path / "take.lifter.safetensors"
+    plain = pipeline.capture(clip, Options(detector="mediapipe", end=45))
+    take = pipeline.capture(clip, Options(detector="mediapipe", end=45, adapt=str(weights)))
+    adapted = take.report["lifter"]["adapted"]
+    assert adapted["kept"] and adapted["steps"] == 15
+    assert f"{adapted['held_out_px'][1]:.1f} px off instead of" in take.report["lifter"]["description"]
+    assert np.abs(take.joints3d - plain.joints3d).max() > 1e-3
+    same = pipeline.capture(clip, Options(detector="mediapipe", end=45, lifter=str(weights)))
+    np.testing.assert_allclose(same.joints3d, take.joints3d, atol=1e-6)
+    monkeypatch.setattr("vp3d.lift.adaptation._STEPS", 0)
+    weights.unlink()
+    again = pipeline.capture(clip, Options(detector="mediapipe", end=45, adapt=str(weights)))
+    np.testing.assert_array_equal(again.joints3d, take.joints3d)
+    assert weights.is_file(), "the fit comes from the cache, and its weights are written again"
+
+
 def test_a_cancelled_detection_goes_on_from_its_last_chunk(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "CHUNK", 10)
 
