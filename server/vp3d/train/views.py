@@ -235,7 +235,7 @@ def corrupt(
         memory[:, 1:] *= math.sqrt(1 - correlation**2)
         return (memory @ dice.normal(count, window, joints * 2)).unflatten(-1, (joints, 2))
 
-    error = torch.zeros_like(rays)
+    error = torch.zeros(rays.shape, dtype=rays.dtype, device=rays.device)
     for deviation, correlation in model.errors:
         error.addcmul_(drift(correlation), deviation * dice.between(*model.strength, count, 1, 1, 1))
     shiver = error[:, :, dice.some(joints, 1.0)] - error.mean(1, keepdim=True)

@@ -83,6 +83,13 @@ def plain(**changes: object) -> NoiseModel:
     return replace(QUIET, **changes)
 
 
+def test_rays_may_lie_in_memory_in_any_order(rays):
+    lying = torch.from_numpy(rays).float().permute(3, 1, 2, 0).contiguous().permute(3, 1, 2, 0)
+    seen, _ = views.corrupt(lying, torch.full((COUNT,), 0.2), NoiseModel(), Dice(0))
+    straight, _ = corrupt(rays, 0.2, NoiseModel())
+    assert seen.numpy() == pytest.approx(straight, abs=1e-6, nan_ok=True)
+
+
 def test_jitter_has_the_stated_size_and_correlation(rays):
     model = plain(errors=((0.02, 0.6),))
     error = (corrupt(rays, 0.2, model)[0] - rays) / 0.2
