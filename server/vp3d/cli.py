@@ -128,6 +128,7 @@ def capture(
     from vp3d import pipeline
 
     video, *views = videos
+    output = output or Path(f"{video.stem}.vp3d")
     options = pipeline.Options(
         people=people,
         start=start,
@@ -154,7 +155,7 @@ def capture(
         stereo=None if stereo is None else str(stereo),
         adapt=str(output.with_suffix(".lifter.safetensors")) if adapt else None,
     )
-    check_output(output, video)
+    check_output(output, *videos)
     with resumable(), Bar() as bar:
         take = pipeline.capture(video, options, bar)
     takes.save(take, output)

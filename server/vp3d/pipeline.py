@@ -69,7 +69,9 @@ class Options:
         height_m: stature of the first person chosen, which scales the world; None where it is not known.
         foot_lock: 0 to 1, how firmly planted feet are held in place.
         views: other videos of the same moment, from cameras that stand still as the first one does.
-        offsets: s to add to the times of each of them to get the first video's; empty to find them from the motion.
+        offsets: s to add to the times of each of them to get the first video's; None, or empty for all of them, to find
+            it from the motion.
+        stereo: path of a stereo network's weights, which looks again at joints that several views show; None for none.
         adapt: path to write the lifter's weights to, fitted to this clip; None to use them as they are.
     """
 
@@ -94,7 +96,8 @@ class Options:
     height_m: float | None = None
     foot_lock: float = 1.0
     views: tuple[str, ...] = ()
-    offsets: tuple[float, ...] = ()
+    offsets: tuple[float | None, ...] = ()
+    stereo: str | None = None
     adapt: str | None = None
 
     def __post_init__(self) -> None:
@@ -108,6 +111,10 @@ class Options:
                 f"There are {len(self.views)} other views and {len(self.offsets)} offsets.",
                 "Give one offset for each other view, or none.",
             )
+        if self.camera_file and self.views:
+            raise UserError("A camera that is given cannot have others beside it.", "Give the camera or other views.")
+        if self.stereo and not self.views:
+            raise UserError("A stereo network needs other views.", "Name the videos of the other cameras too.")
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise UserError(f"{self.fps:g} frames per second is no frame rate.", "Give the rate the clip was shot at.")
         if self.start < 0 or self.every < 1 or (self.end is not None and self.end <= self.start):
@@ -132,7 +139,8 @@ class Options:
             wanted = (int, float) if types[name] is float else types[name]
             several = name in _SEVERAL
             for entry in value if several and isinstance(value, list) else [value]:
-                if not isinstance(entry, wanted) or isinstance(entry, bool):
+                unknown = entry is None and name == "offsets"
+                if not (isinstance(entry, wanted) or unknown) or isinstance(entry, bool):
                     raise UserError(f"The capture option '{name}' cannot be {value!r}.")
             values[name] = tuple(value) if several and isinstance(value, list) else value
         return cls(**values)
@@ -338,7 +346,7 @@ def _pose(options: Options, video: Path) -> tuple[np.ndarray | None, np.ndarray 
     """World to camera axes as the calibration has them for a clip."""
     if options.calibration is None:
         return None, None
-    camera = pick(read_calibration(options.calibration), None, video.stem)
+    camera = pick(read_calibration(options.calibration), options.camera, video.stem)
     return (None, None) if camera.R is None else (camera.R, camera.t)
 
 
@@ -351,7 +359,7 @@ def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progr
         _, inputs, frames, tracks = _watch(video, info, range(info.frame_count), options, stages, progress)
         if not len(tracks.joints):
             raise UserError(f"No person was found in {video.name}.", "Leave this view out, or check that it fits.")
-        pose = _pose(options, video)
+        pose = _pose(alone, video)
         others.append(ClipView(video.name, tracks, frames / float(info.fps), _lens(info, alone), *pose))
         keys.append(inputs)
         about.append(
@@ -368,7 +376,8 @@ def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progr
     for entry, offset in zip(about, joined.offsets, strict=True):
         entry["offset_s"] = offset
     stamp = [cache.file_stamp(Path(options.calibration))] if options.calibration else []
-    return _Beside(joined, {"views": keys, "offsets": list(options.offsets), "calibration": stamp}, about)
+    key = {"views": keys, "offsets": list(options.offsets), "calibration": stamp, "camera": options.camera}
+    return _Beside(joined, key, about)
 
 
 def _looked_again(
@@ -391,6 +400,7 @@ def _looked_again(
         films.append(Film(Path(about["path"]), np.where(inside, numbers, -1)))
     device = choose_device(options.device)
     key = {**beside.key, "stereo": cache.file_stamp(weights)}
+    lenses = [[view.lens.K.tolist(), view.lens.distortion.tolist()] for view in (main, *beside.joined.side.views)]
 
     def compute() -> cache.Arrays:
         seen, joined = look_again(checkpoint, main, beside.joined, films, device, progress)
@@ -401,7 +411,8 @@ def _looked_again(
             "points": joined.side.points,
         }
 
-    entry = cache.entry("stereo", ("detect", "media", "track", "common", "stereo"), main=seen, **key)
+    code = ("detect", "media", "track", "common", "stereo", "cameras.py")
+    entry = cache.entry("stereo", code, main=seen, lenses=lenses, **key)
     stored = stages.run("stereo", len(frames), entry, compute)
     joints, confidence = stored["joints"], stored["confidence"]
     tracks = dataclasses.replace(main.tracks, joints=joints[0], confidence=confidence[0])
@@ -410,7 +421,10 @@ def _looked_again(
         for i, view in enumerate(beside.joined.side.views, 1)
     )
     side = SideViews(views, stored["points"], beside.joined.side.metres)
-    joined = dataclasses.replace(beside.joined, side=side)
+    notes = list(beside.joined.notes)
+    if not checkpoint.commercial:
+        notes.append(f"The network “{weights.name}” may not be used for commercial work ({checkpoint.licence}).")
+    joined = dataclasses.replace(beside.joined, side=side, notes=notes)
     return dataclasses.replace(main, tracks=tracks), _Beside(joined, key, beside.about)
 
 
@@ -726,7 +740,7 @@ def _refine(
             "report": np.array(json.dumps(solved.report)),
         }
 
-    code = ("detect", "media", "track", "lift", "refine", "camera_motion", "common", "cameras.py")
+    code = ("detect", "media", "track", "lift", "refine", "camera_motion", "stereo", "common", "cameras.py")
     stored = stages.run("refine", len(tracks.frames), cache.entry("refine", code, **inputs, **asdict(wishes)), compute)
     return refine.Solution(
         camera=Camera(**{field.name: stored[f"camera_{field.name}"] for field in dataclasses.fields(Camera)}),

@@ -78,6 +78,13 @@ def test_a_place_that_cannot_be_written_is_known_before_the_work(clip, tmp_path,
     assert not (tmp_path / "home").exists()
 
 
+def test_without_a_name_the_take_is_called_as_the_video(clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.vp3d").mkdir()
+    assert "clip.vp3d” cannot be written" in refused(monkeypatch, capsys, "capture", tmp_path / "clip.mp4")
+    assert "needs other views" in refused(monkeypatch, capsys, "capture", clip, "--stereo", "network.safetensors")
+
+
 def test_a_take_whose_video_has_moved(take, monkeypatch, capsys):
     said = refused(monkeypatch, capsys, "preview", take)
     assert "gone.mp4" in said and "--video" in said

@@ -15,6 +15,7 @@ STAGES = {
     "detect": "Finding joints",
     "background": "Looking at the background",
     "camera": "Following the camera",
+    "look again": "Looking again",
     "adapt": "Adapting the lifter",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
