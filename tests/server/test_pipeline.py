@@ -170,6 +170,8 @@ def test_a_person_in_three_frames_only(tmp_path: Path, clip: Path) -> None:
         ({"fov_deg": 200.0}, "field of view"),
         ({"motion": "wild"}, "wild"),
         ({"lifter": "nowhere.bin"}, "nowhere"),
+        ({"stereo": "network.safetensors"}, "other views"),
+        ({"camera_file": "camera.json", "views": ("aside.mp4",)}, "beside it"),
     ],
 )
 def test_impossible_options_are_one_sentence(clip: Path, options: dict, words: str) -> None:
