@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from .. import data_home, ticker
@@ -14,7 +14,7 @@ from ..backend.job import Job, JobState
 from ..camera import given, plate
 from ..common import take as takes
 from ..skeleton import apply_take
-from ..texts import video_title
+from ..texts import offered, video_title
 from . import running
 from .summary import summary_of
 
@@ -42,6 +42,61 @@ class VP3D_OT_choose_video(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take the chosen path."""
         context.scene.vp3d.video = self.filepath
+        return {"FINISHED"}
+
+
+class VP3D_OT_add_views(bpy.types.Operator):
+    """Add other videos of the same moment, from cameras that stand still"""
+
+    bl_idname = "vp3d.add_views"
+    bl_label = "Add Views"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    directory: StringProperty(subtype="DIR_PATH")
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Open the file browser where the main video is."""
+        video = context.scene.vp3d.video
+        if video:
+            self.directory = str(Path(bpy.path.abspath(video)).parent)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add the chosen files, each once."""
+        settings, added = context.scene.vp3d, 0
+        for name in (entry.name for entry in self.files if entry.name):
+            path = Path(bpy.path.abspath(self.directory)) / name
+            clips = [Path(bpy.path.abspath(settings.video)), *(view.file for view in settings.views)]
+            if path.resolve() in (clip.resolve() for clip in clips):
+                self.report({"WARNING"}, f"{name} is there already.")
+                continue
+            settings.views.add().path = str(path)
+            settings.active_view = len(settings.views) - 1
+            added += 1
+        return {"FINISHED"} if added else {"CANCELLED"}
+
+
+class VP3D_OT_remove_view(bpy.types.Operator):
+    """Take the view off the list"""
+
+    bl_idname = "vp3d.remove_view"
+    bl_label = "Remove View"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with a view in the list."""
+        return offered(cls, context.scene.vp3d.view, "There is no view to take off the list.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remove the highlighted view."""
+        settings = context.scene.vp3d
+        settings.views.remove(settings.active_view)
+        settings.active_view = max(0, settings.active_view - 1)
         return {"FINISHED"}
 
 
@@ -284,6 +339,8 @@ def _refuse(operator: bpy.types.Operator, sentence: str) -> set[str]:
 
 classes = (
     VP3D_OT_choose_video,
+    VP3D_OT_add_views,
+    VP3D_OT_remove_view,
     VP3D_OT_capture,
     VP3D_OT_cancel,
     VP3D_OT_apply_take,

@@ -79,6 +79,54 @@ class VP3D_PT_people(_Part, bpy.types.Panel):
         part.prop(settings, "height", text="")
 
 
+class VP3D_UL_views(bpy.types.UIList):
+    """Other videos of the same moment, with their offsets."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flag=0) -> None:
+        """Draw one view."""
+        row = layout.row(align=True)
+        row.label(text=item.file.name or "…", icon="VIEW_CAMERA")
+        right = row.row()
+        right.alignment = "RIGHT"
+        right.label(text=f"{item.offset:+.3f} s" if item.use_offset else _offset_seen(context, item))
+
+
+class VP3D_PT_views(_Part, bpy.types.Panel):
+    """Other videos of the same moment."""
+
+    bl_label = "Views"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the list, the highlighted view, and where the cameras come from."""
+        layout, settings = _waiting(self.layout), context.scene.vp3d
+        row = layout.row()
+        row.template_list("VP3D_UL_views", "", settings, "views", settings, "active_view", rows=2, maxrows=6)
+        buttons = row.column(align=True)
+        buttons.operator("vp3d.add_views", text="", icon="ADD")
+        buttons.operator("vp3d.remove_view", text="", icon="REMOVE")
+        if view := settings.view:
+            layout.prop(view, "path")
+            row = layout.row(heading="Offset")
+            row.prop(view, "use_offset", text="")
+            if view.use_offset:
+                row.prop(view, "offset", text="")
+            else:
+                row.label(text=_offset_seen(context, view))
+        if not settings.views:
+            paragraph(layout, context, "Add videos of the same moment from other places.", "INFO")
+        elif settings.gives_camera:
+            sentence = "Several views need cameras that are solved: choose Automatic under Lens & Camera."
+            paragraph(layout, context, sentence, "ERROR")
+        elif settings.lens_is("file"):
+            name = Path(bpy.path.abspath(settings.calibration)).name or "the calibration file"
+            sentence = f"Cameras are placed by {name}; each clip bears the name of its camera there."
+            paragraph(layout, context, sentence, "CAMERA_DATA")
+        else:
+            sentence = "Cameras are placed by the people they see, or by a Calibration File under Lens & Camera."
+            paragraph(layout, context, sentence, "COMMUNITY")
+        paragraph(layout, context, "All cameras must stand still.")
+
+
 class VP3D_PT_lens(_Part, bpy.types.Panel):
     """What is known of the camera that filmed the video."""
 
@@ -173,6 +221,11 @@ def _waiting(layout: bpy.types.UILayout) -> bpy.types.UILayout:
     return layout
 
 
+def _offset_seen(context: bpy.types.Context, view: bpy.types.PropertyGroup) -> str:
+    offset = context.window_manager.vp3d.offset_of(view.file)
+    return "from the motion" if offset is None else f"{offset:+.3f} s in the take"
+
+
 def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     row = column.row(align=True)
     row.use_property_split = False
@@ -204,5 +257,15 @@ def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: J
     row.operator("vp3d.open_log", icon="TEXT")
 
 
-classes = (VP3D_PT_capture, VP3D_PT_people, VP3D_PT_lens, VP3D_PT_advanced, VP3D_UL_people, VP3D_PT_take, VP3D_PT_notes)
+classes = (
+    VP3D_PT_capture,
+    VP3D_PT_people,
+    VP3D_UL_views,
+    VP3D_PT_views,
+    VP3D_PT_lens,
+    VP3D_PT_advanced,
+    VP3D_UL_people,
+    VP3D_PT_take,
+    VP3D_PT_notes,
+)
 register, unregister = bpy.utils.register_classes_factory(classes)

@@ -20,6 +20,43 @@ from ..frame_range import frame_range
 _SOLVED = ("solve", "still")  # choices of the camera that leave it to the server
 
 
+def _begin_with_found(view: "VP3D_PG_view", context: bpy.types.Context) -> None:
+    found = context.window_manager.vp3d.offset_of(view.file)
+    if view.use_offset and found is not None:
+        view.offset = found
+
+
+class VP3D_PG_view(bpy.types.PropertyGroup):
+    """Another video of the same moment."""
+
+    path: StringProperty(
+        name="File",
+        description="Another video of the same moment, from a camera that stands still",
+        subtype="FILE_PATH",
+    )
+    use_offset: BoolProperty(
+        name="Offset",
+        description="Say when this clip starts; otherwise that is found from the motion",
+        update=_begin_with_found,
+    )
+    offset: FloatProperty(
+        name="Offset",
+        description="Seconds from the start of the main video to the start of this clip; negative where this one "
+        "starts first",
+        soft_min=-60.0,
+        soft_max=60.0,
+        step=1,
+        precision=3,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+    )
+
+    @property
+    def file(self) -> Path:
+        """Its path, with Blender's // for the folder of the scene's file replaced."""
+        return _file(self.path)
+
+
 class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.types.PropertyGroup):
     """Settings of a capture."""
 
@@ -27,6 +64,8 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
         name="Video",
         description="Video file, or a folder or numbered pattern of images, to capture the motion from",
     )
+    views: CollectionProperty(type=VP3D_PG_view, name="Views", description="Other videos of the same moment")
+    active_view: IntProperty(name="Active View", description="The highlighted row of the list")
     every: IntProperty(
         name="Frame Step",
         description="Use every n-th frame; the motion in between is interpolated by the curves",
@@ -78,7 +117,8 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
     )
     calibration: StringProperty(
         name="File",
-        description="Calibration of the camera: OpenCV (YAML, XML, JSON), Pose2Sim (TOML) or Qualisys",
+        description="Calibration of the camera, or of all cameras where there are several views: "
+        "OpenCV (YAML, XML, JSON), Pose2Sim (TOML) or Qualisys",
         subtype="FILE_PATH",
     )
     calibration_camera: StringProperty(
@@ -173,6 +213,7 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             raise ValueError("Write the numbers of people with commas between them, such as 1,3.")
         if self.lens_is("file") and not self.calibration:
             raise ValueError("Choose the calibration file, or another way to tell the lens.")
+        self._check_views()
         is_sequence = plate.is_sequence(Path(bpy.path.abspath(self.video)))
         return {
             "people": ",".join(numbers) if self.people == "numbers" else self.people,
@@ -191,7 +232,27 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             "fov_deg": math.degrees(self.fov) if self.lens_is("fov") else None,
             "calibration": bpy.path.abspath(self.calibration) if self.lens_is("file") else None,
             "camera": self.calibration_camera.strip() or None if self.lens_is("file") else None,
+            "views": [str(view.file) for view in self.views],
+            "offsets": [round(view.offset, 6) if view.use_offset else None for view in self.views],
         }
+
+    def _check_views(self) -> None:
+        if self.views and self.gives_camera:
+            raise ValueError("Several views need cameras that are solved: choose Automatic under Lens & Camera.")
+        clips = {_file(self.video).resolve()}
+        for view in self.views:
+            if not view.path:
+                raise ValueError("Choose the file of every view, or take it off the list.")
+            if not view.file.exists() and not plate.is_sequence(view.file):
+                raise ValueError(f"There is no file {view.file.name}: choose it again, or take it off the views.")
+            if view.file.resolve() in clips:
+                raise ValueError(f"{view.file.name} is there twice: take it off the views.")
+            clips.add(view.file.resolve())
+
+    @property
+    def view(self) -> VP3D_PG_view | None:
+        """The highlighted view."""
+        return self.views[self.active_view] if 0 <= self.active_view < len(self.views) else None
 
     @property
     def gives_camera(self) -> bool:
@@ -212,6 +273,13 @@ class VP3D_PG_person(bpy.types.PropertyGroup):
     confidence: FloatProperty(name="Confidence", description="How sure the detector was of the joints, 0 to 1")
 
 
+class VP3D_PG_seen(bpy.types.PropertyGroup):
+    """Another view of a take."""
+
+    path: StringProperty(name="File", description="Where the video was")
+    offset: FloatProperty(name="Offset", description="Seconds from the start of the main video to that of this one")
+
+
 class VP3D_PG_result(bpy.types.PropertyGroup):
     """The take at hand. It belongs to the session, not to the file: undo and file loads leave it alone."""
 
@@ -222,6 +290,7 @@ class VP3D_PG_result(bpy.types.PropertyGroup):
     lens: StringProperty(name="Lens", description="What is known of the lens")
     motion: StringProperty(name="Camera", description="How the camera moved")
     warnings: StringProperty(name="Warnings", description="What is worth knowing, one sentence a line")
+    views: CollectionProperty(type=VP3D_PG_seen, name="Views", description="The other views")
 
     def show(self, path: Path, summary: dict) -> None:
         """Take in what was found. `summary` is the protocol's `result.summary`."""
@@ -234,9 +303,21 @@ class VP3D_PG_result(bpy.types.PropertyGroup):
         for person in summary.get("people", []):
             row = self.people.add()
             row.number, row.frames, row.confidence = person["id"], person["frames"], person["confidence"]
+        self.views.clear()
+        for view in summary.get("views", []):
+            row = self.views.add()
+            row.path, row.offset = view["path"], view["offset_s"]
+
+    def offset_of(self, file: Path) -> float | None:
+        """Offset (s) of a clip in this take; None where it is no view of it."""
+        return next((view.offset for view in self.views if Path(view.path) == file.resolve()), None)
 
 
-classes = (VP3D_PG_capture, VP3D_PG_person, VP3D_PG_result)
+def _file(path: str) -> Path:
+    return Path(bpy.path.abspath(path))
+
+
+classes = (VP3D_PG_view, VP3D_PG_capture, VP3D_PG_person, VP3D_PG_seen, VP3D_PG_result)
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(classes)
 
 

@@ -11,6 +11,7 @@ STAGES = {
     "track": "Following people",
     "background": "Looking at the background",
     "camera": "Following the camera",
+    "look again": "Looking again in all views",
     "adapt": "Adapting the lifter",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
@@ -37,6 +38,7 @@ def summary_of(take: Take) -> dict:
         "lens": _text(report.get("lens"), "note"),
         "motion": _text(report.get("motion"), "note"),
         "warnings": [str(warning) for warning in report.get("warnings", [])],
+        "views": [{key: view[key] for key in ("path", "offset_s")} for view in report.get("views", ())],
     }
 
 

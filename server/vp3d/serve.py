@@ -177,6 +177,7 @@ def _capture(start: dict, progress: Callable[[str, int, int], None]) -> dict:
         "lens": take.report["lens"]["note"],
         "motion": take.report["motion"]["note"],
         "warnings": take.report["warnings"],
+        "views": [{key: view[key] for key in ("path", "offset_s")} for view in take.report["views"]],
     }
 
 

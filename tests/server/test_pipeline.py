@@ -231,7 +231,10 @@ def test_options_from_a_message() -> None:
     assert Options.from_message(json.loads(json.dumps(message))) == Options(
         people="all", fov_deg=60, focal_px=900.5, every=2
     )
-    for wrong in ({"colour": 1}, {"start": "3"}, {"people": 3}, {"every": True}, {"fov_deg": "wide"}):
+    views = {"views": ["a.mp4", "b.mp4"], "offsets": [None, 0.25]}
+    assert Options.from_message(views) == Options(views=("a.mp4", "b.mp4"), offsets=(None, 0.25))
+    wrong_views = ({"views": ["a.mp4"], "offsets": ["0"]}, {"views": [None]})
+    for wrong in ({"colour": 1}, {"start": "3"}, {"people": 3}, {"every": True}, {"fov_deg": "wide"}, *wrong_views):
         with pytest.raises(UserError):
             Options.from_message(wrong)
 

@@ -91,6 +91,8 @@ def test_options_of_untouched_settings():
         "fov_deg": None,
         "calibration": None,
         "camera": None,
+        "views": [],
+        "offsets": [],
     }
 
 
@@ -275,8 +277,8 @@ def test_a_lost_server_is_told_in_the_panel_and_in_the_report(clip, monkeypatch)
 @pytest.mark.parametrize("state", list(JobState))
 def test_panels_in_every_state_of_a_job(clip, state):
     running.session.job = Job(clip, clip, {}, state=state, message="It failed.", hint="Try again.")
-    settings = (panels.VP3D_PT_capture, panels.VP3D_PT_people, panels.VP3D_PT_lens, panels.VP3D_PT_advanced)
-    drawn = [text for panel in (*settings, panels.VP3D_PT_take) for text in draw(panel)]
+    parts = (panels.VP3D_PT_people, panels.VP3D_PT_views, panels.VP3D_PT_lens, panels.VP3D_PT_advanced)
+    drawn = [text for panel in (panels.VP3D_PT_capture, *parts, panels.VP3D_PT_take) for text in draw(panel)]
     drawn += draw(panels.VP3D_PT_notes)
     assert ("vp3d.cancel" in drawn) == running.session.job.active
     assert ("vp3d.capture" in drawn) != running.session.job.active
