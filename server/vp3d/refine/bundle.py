@@ -27,6 +27,9 @@ BONE_SIGMA = np.array([0.02 if name in _GIRDLE else 0.005 for name in skeleton.N
 """m, how much each joint's bone varies in length: backs and shoulder girdles bend within, limbs do not."""
 FLOOR_SIGMA = 0.03
 """m, height of a planted ankle."""
+_CARRYING = (0.15, 0.4)
+"""m, height of the hips over a foot from which it tells of the floor, and from which on fully: whoever lies has feet
+that rest, but how far away is the lifter's guess, and would tilt the floor."""
 STILL_SIGMA = 0.03
 """m/s, speed of a planted ankle."""
 PLANT_KERNEL = 4.0
@@ -345,7 +348,9 @@ def _add_contacts(system: _System, person: Person, view: View, window: slice) ->
     contact = person.contact[window]
     basis = tangent_basis(view.up)
     residual = (ankles @ view.up + person.height - skeleton.ANKLE_HEIGHT) / FLOOR_SIGMA
-    weight = contact * _kernel(residual**2, PLANT_KERNEL)
+    above = (person.joints[window][:, [0]] - ankles) @ view.up
+    carrying = np.clip((above - _CARRYING[0]) / (_CARRYING[1] - _CARRYING[0]), 0, 1)
+    weight = contact * carrying * _kernel(residual**2, PLANT_KERNEL)
     jacobian = np.zeros((*contact.shape, person.shared))
     jacobian[..., :2] = ankles @ basis.T
     jacobian[..., EVERYBODY] = 1.0
