@@ -1,9 +1,10 @@
 """What unlabelled films are worth: small lifters trained with few labels, with and without the rest as films."""
 
+import json
 import logging
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,13 @@ class LabelStudy:
     output: Path
     shares: tuple[float, ...] = (0.01, 0.05, 0.1)
     seeds: tuple[int, ...] = (1, 2, 3)
-    steps: int = 400
+    steps: int = 1000
     batch: int = 128
     widths: tuple[int, ...] = (3, 3)
     channels: int = 128
     fps: float = 30.0
     recipe: Recipe = field(default_factory=lambda: MPJPE_ONLY)
-    semi: SemiSupervision = field(default_factory=lambda: SemiSupervision(warm_up=0.3, alike=1.0))
+    semi: SemiSupervision = field(default_factory=lambda: SemiSupervision(warm_up=0.1, alike=1.0))
     examples: int = 6000
     windows: int = 8000
     augmented: bool = False
@@ -188,7 +189,9 @@ def _train(
     if unlabelled is not None:
         root = TemporalModel(replace(architecture, joints=1), strided=True, dropout=study.recipe.dropout)
     networks = Networks(pose, root).to(examples.features.device)
-    run = study.recipe.run(networks, study.output / f"{name}.training", {"name": name}, study.steps, seed)
+    settings = asdict(replace(study, output=Path(name), shares=(), seeds=(), device=""))
+    fixed = json.loads(json.dumps(settings, default=str))
+    run = study.recipe.run(networks, study.output / f"{name}.training", fixed, study.steps, seed)
     run.resume()
 
     def step() -> dict[str, torch.Tensor]:
