@@ -135,8 +135,10 @@ def _parse(text: str) -> dict[str, dict]:
         return _several(_file_storage(header + text.lstrip().removeprefix("---\n")))
 
 
-def _several(document: dict) -> dict[str, dict]:
+def _several(document: object) -> dict[str, dict]:
     """A file's cameras: the file itself, or those of its tables that look like one."""
+    if not isinstance(document, dict):
+        raise TypeError("no table")
     if _entry(document, "K") is not None:
         return {str(document.get("camera_name") or document.get("name") or ""): document}
     found = {
@@ -145,7 +147,7 @@ def _several(document: dict) -> dict[str, dict]:
     return {str(value.get("name") or key): value for key, value in found.items()}
 
 
-def _file_storage(text: str) -> dict:
+def _file_storage(text: str) -> object:
     storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     try:
         return _plain(storage.root())

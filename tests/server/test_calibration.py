@@ -141,6 +141,7 @@ def test_which_camera():
     [
         ("", "no camera"),
         ("hello", "no calibration"),
+        ("[1, 2]", "no calibration"),
         ("{", "no calibration"),
         ("<a>", "no calibration"),
         ("<calibration/>", "no camera"),
