@@ -1,5 +1,6 @@
 """Labels from a teacher: pictures, and what a detector sees in them, as a COCO key-point file."""
 
+import glob
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,14 +112,16 @@ def _seen(
 
 
 def _next(folder: Path, clip: Path) -> int:
-    return sum(1 for _ in folder.glob(f"{clip.parent.name}-{clip.stem}-*.jpg"))
+    # brackets are part of many file names
+    return sum(1 for _ in folder.glob(glob.escape(f"{clip.parent.name}-{clip.stem}-") + "*.jpg"))
 
 
 def _frames(clip: Path, every: int) -> Iterator[np.ndarray]:
     if clip.suffix.lower() not in SUFFIXES:
         yield from (frame.image for frame in media.read_frames(clip, every=every))
         return
-    image = cv2.imdecode(np.fromfile(clip, np.uint8), cv2.IMREAD_COLOR)
+    data = np.fromfile(clip, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise UserError(f"“{clip}” is no image.")
     yield np.ascontiguousarray(image[..., ::-1])

@@ -68,6 +68,13 @@ def test_a_teacher_with_feet_labels_them_and_nobody_labels_all(pictures: Path, t
     assert all(len(p.joints) == 0 and p.labelled.all() for p in read(tmp_path / "empty"))
 
 
+def test_every_frame_of_a_clip_with_brackets_in_its_name_is_kept(repository: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "salsa [1].mp4"
+    clip.write_bytes((repository / "install/demo/salsa.mp4").read_bytes())
+    count = label([clip], tmp_path / "labels", Teacher(), every=60, size=64)
+    assert count > 1 and len({picture.path for picture in read(tmp_path / "labels")}) == count
+
+
 def test_stopped_work_is_kept_and_not_done_again(pictures: Path, tmp_path: Path) -> None:
     out, teacher = tmp_path / "labels", Teacher()
 
