@@ -20,6 +20,7 @@ from vp3d.cameras import project_points
 from vp3d.common.skeletons import COCO_17, H36M_FROM_COCO, MADS_19, MPII_16
 from vp3d.errors import UserError
 from vp3d.evaluate.reference import read_reference
+from vp3d.media.sequence import read_image
 from vp3d.progress import Progress, silent
 from vp3d.train.stereo_sets import Instant, View
 
@@ -54,7 +55,7 @@ def read_mpii(annotations: Path, images: Path, progress: Progress = silent) -> I
         if known.sum() < 2:
             continue
         pixels = np.where(known[:, None], joints - 1, np.nan)  # MATLAB counts from 1
-        yield Instant(nowhere, (View(_image(images / name), np.eye(3), np.eye(3), np.zeros(3), pixels, known),))
+        yield Instant(nowhere, (View(read_image(images / name), np.eye(3), np.eye(3), np.zeros(3), pixels, known),))
 
 
 @dataclass(frozen=True)
@@ -158,13 +159,6 @@ def _seen(image: np.ndarray, camera: MadsCamera, joints: np.ndarray) -> View:
     inside = np.isfinite(pixels).all(-1)
     inside[inside] = ((pixels[inside] >= 0) & (pixels[inside] < [width, height])).all(-1)
     return View(straight, camera.K, camera.R, camera.t, pixels, inside)
-
-
-def _image(path: Path) -> np.ndarray:
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise UserError(f"The picture “{path}” cannot be read.", "Check the folder of the pictures.")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def _mat(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

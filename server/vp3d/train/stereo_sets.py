@@ -13,6 +13,7 @@ import torch
 from vp3d.common.skeletons import COCO_17, SKELETONS, Skeleton
 from vp3d.errors import UserError
 from vp3d.files import written_whole
+from vp3d.media.sequence import read_image
 from vp3d.progress import Progress, silent
 from vp3d.train.stereo_views import CROP_MARGIN, Views
 
@@ -134,10 +135,7 @@ def _skeleton(names: list[str]) -> Skeleton:
 
 
 def _read_view(folder: Path, image: dict, annotation: dict, order: list[int]) -> View:
-    path = folder / "images" / image["file_name"]
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise UserError(f"The picture “{path}” cannot be read.", "Delete it and make the set again.")
+    picture = read_image(folder / "images" / image["file_name"])
     K, R, t = (np.array(image[name], float) for name in "KRt")
     marked = np.array(annotation["keypoints"], float).reshape(-1, 3)[order]
     camera = np.array(annotation["keypoints_3d"], float)[order] @ R.T + t
@@ -145,7 +143,7 @@ def _read_view(folder: Path, image: dict, annotation: dict, order: list[int]) ->
     # Where one's own body hides a joint, its place can be told, and is trained: only what is outside counts as unseen.
     visible = marked[:, 2] > 0
     pixels = np.where(np.isfinite(pixels) | ~visible[:, None], pixels, marked[:, :2])
-    return View(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), K, R, t, pixels, visible)
+    return View(picture, K, R, t, pixels, visible)
 
 
 def write_set(
@@ -166,7 +164,9 @@ def write_set(
             number, name = len(images), f"{instant:06d}-{v}.jpg"
             height, width = view.image.shape[:2]
             picture = cv2.cvtColor(view.image, cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(folder / "images" / name), picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            # cv2.imwrite cannot write to non-ASCII paths on Windows
+            _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            (folder / "images" / name).write_bytes(encoded.tobytes())
             camera = {"K": view.K.tolist(), "R": view.R.tolist(), "t": view.t.tolist()}
             about = {"id": number, "file_name": name, "width": width, "height": height, "camera": v}
             images.append({**about, "instant": instant, "split": split, **camera})
