@@ -114,7 +114,7 @@ def find_blender(named: Path | None) -> Path:
             return path
     raise UserError(
         "Rendering people needs Blender, and there is none that this program knows.",
-        "Run `python3 -m install setup blender-5.0`, or name one with --blender.",
+        "Run `python3 -m install setup --blender 5.0`, or name one with --blender.",
     )
 
 
