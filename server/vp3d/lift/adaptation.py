@@ -220,7 +220,7 @@ def adapt(
 def _drift(now: torch.Tensor, then: torch.Tensor, person: _Person, rows: np.ndarray, limbs: list[int]) -> torch.Tensor:
     """Mean square of how far poses (B, 17, 3) left others, in sigmas, which differ across and along the view."""
     share = person.weight[rows][:, limbs, None]
-    middle = (share * person.rays[rows][:, limbs]).sum(1) / share.sum(1)
+    middle = (share * person.rays[rows][:, limbs]).sum(1) / share.sum(1).clamp_min(1e-6)
     sight = torch.nn.functional.pad(middle, (0, 1), value=1.0).to(now.device)
     sight = (sight / sight.norm(dim=-1, keepdim=True))[:, None]
     change = now - then
