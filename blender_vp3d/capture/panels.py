@@ -88,7 +88,9 @@ class VP3D_UL_views(bpy.types.UIList):
         row.label(text=item.file.name or "…", icon="VIEW_CAMERA")
         right = row.row()
         right.alignment = "RIGHT"
-        right.label(text=f"{item.offset:+.3f} s" if item.use_offset else _offset_seen(context, item))
+        right.active = item.use_offset
+        offset = item.offset if item.use_offset else context.window_manager.vp3d.offset_of(item.file)
+        right.label(text="" if offset is None else f"{offset:+.3f} s")
 
 
 class VP3D_PT_views(_Part, bpy.types.Panel):
@@ -106,12 +108,13 @@ class VP3D_PT_views(_Part, bpy.types.Panel):
         buttons.operator("vp3d.remove_view", text="", icon="REMOVE")
         if view := settings.view:
             layout.prop(view, "path")
-            row = layout.row(heading="Offset")
+            row = layout.row(heading="Offset (s)")
             row.prop(view, "use_offset", text="")
             if view.use_offset:
                 row.prop(view, "offset", text="")
             else:
-                row.label(text=_offset_seen(context, view))
+                offset = context.window_manager.vp3d.offset_of(view.file)
+                row.label(text="From the motion" if offset is None else f"{offset:+.3f} s in the take")
         if not settings.views:
             paragraph(layout, context, "Add videos of the same moment from other places.", "INFO")
         elif settings.gives_camera:
@@ -219,11 +222,6 @@ def _waiting(layout: bpy.types.UILayout) -> bpy.types.UILayout:
     layout.use_property_decorate = False
     layout.enabled = not running.session.busy
     return layout
-
-
-def _offset_seen(context: bpy.types.Context, view: bpy.types.PropertyGroup) -> str:
-    offset = context.window_manager.vp3d.offset_of(view.file)
-    return "from the motion" if offset is None else f"{offset:+.3f} s in the take"
 
 
 def _draw_settings(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:

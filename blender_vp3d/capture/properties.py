@@ -47,8 +47,6 @@ class VP3D_PG_view(bpy.types.PropertyGroup):
         soft_max=60.0,
         step=1,
         precision=3,
-        subtype="TIME_ABSOLUTE",
-        unit="TIME_ABSOLUTE",
     )
 
     @property
