@@ -116,7 +116,7 @@ def train(settings: LifterSettings, progress: Progress = silent) -> dict[str, An
         The JSON-able record that also stands in the file: settings, data, and errors on held-out takes in mm.
 
     Raises:
-        UserError: there is no motion to train on, or the saved state belongs to other settings.
+        UserError: there is nothing to train on, or the saved state belongs to other settings.
         Cancelled: from `progress`; the state is saved before.
     """
     recordings = read_recordings(settings.motion, progress)
@@ -169,7 +169,7 @@ def train_on(
     record = {
         "settings": described,
         "data": {
-            "source": "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu",
+            "source": described["motion"],
             "training_minutes": round(minutes(seen), 2),
             "held_out_minutes": round(minutes(held_out), 2),
             "held_out_takes": sorted({recording.take for recording in held_out}),

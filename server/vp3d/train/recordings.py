@@ -177,7 +177,7 @@ def split(
         share: of the remaining takes to train on.
 
     Raises:
-        UserError: a name that nothing has.
+        UserError: a name that nothing has, or nothing is left to train on.
     """
     performers = {recording.take: recording.performer for recording in recordings}
     unknown = sorted(set(named) - set(performers) - set(performers.values()))
@@ -191,6 +191,8 @@ def split(
     held = {take for take in takes if {take, performers[take]} & set(named)}
     held = held or set(order[: max(1, round(len(takes) * held_out))])
     rest = [take for take in order if take not in held]
+    if not rest:
+        raise UserError("All takes are held out, and none is left to train on.", "Give more takes, or hold out fewer.")
     used = set(rest[: max(1, round(len(rest) * share))])
     return (
         [recording for recording in recordings if recording.take in used],

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vp3d.common.skeletons import COCO_17, H36M_FROM_COCO
+from vp3d.errors import UserError
 from vp3d.lift.conventions import CONVENTIONS, size_of
 from vp3d.lift.lifter import resample_joints
 from vp3d.lift.model import TemporalModel
@@ -77,7 +78,7 @@ class UnlabelledWindows:
         device: where windows are made.
 
     Raises:
-        ValueError: no frame shows a person.
+        UserError: no frame shows a person.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class UnlabelledWindows:
             bounds.append(np.tile([offset, offset + len(times) - 1], (int(shown.sum()), 1)))
             offset += len(times)
         if not sum(map(len, own)):
-            raise ValueError("no frame shows a person")
+            raise UserError(
+                "No frame of the unlabelled films shows a person.", "Give films of people, or leave them out."
+            )
         self._rays = torch.from_numpy(np.concatenate(rays)).float().to(device)
         self._confidence = torch.from_numpy(np.concatenate(confidence)).float().to(device)
         self._own = torch.from_numpy(np.concatenate(own)).to(device)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vp3d.common.skeletons import H36M_17
+from vp3d.errors import UserError
 from vp3d.lift.conventions import CONVENTIONS
 from vp3d.train.augment import augment, turned
 from vp3d.train.bodies import COCO_POINTS
@@ -58,7 +59,7 @@ class Synthesis:
         device: where examples are made.
 
     Raises:
-        ValueError: no recording has a clean stretch.
+        UserError: no recording has a clean stretch.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Synthesis:
                 bounds.append(np.tile([offset, offset + last], (len(own), 1)))
             offset += last + 1
         if not sum(map(len, usable)):
-            raise ValueError("no recording has a stretch without glitches that is as long as a window")
+            raise UserError("No recording has a stretch without glitches.", "Give motion in which joints do not jump.")
         # Beyond a clip's ends its first and last frame stand still, in training as in lifting.
         self._own = torch.from_numpy(np.concatenate(usable)).to(self.device)
         self._bounds = torch.from_numpy(np.concatenate(bounds)).to(self.device)

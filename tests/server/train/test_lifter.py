@@ -188,5 +188,5 @@ def test_clips_end_as_in_lifting():
 
 def test_motion_without_a_clean_stretch_is_refused():
     points = np.random.default_rng(0).normal(size=(30, 22, 3)).astype(np.float32)
-    with pytest.raises(ValueError, match="glitches"):
+    with pytest.raises(UserError, match="glitches"):
         Synthesis([Recording("noise.bvh", "noise", points)], 27, 13, 30.0)

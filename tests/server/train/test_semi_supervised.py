@@ -5,7 +5,7 @@ import pytest
 import torch
 from server.walker import film, walking_points
 from vp3d.common.skeletons import COCO_17, H36M_17
-from vp3d.errors import Cancelled
+from vp3d.errors import Cancelled, UserError
 from vp3d.lift import load_lifter
 from vp3d.lift.conventions import canonical
 from vp3d.lift.lifter import to_rays
@@ -155,7 +155,7 @@ def test_films_of_other_rates_and_with_gaps():
     windows = UnlabelledWindows([gone], 27, 13, 30.0).draw(100, Dice(0))
     assert windows.isfinite().all()
     assert (windows[:, 13, 2:51:3] > 0).sum(1).min() >= 8
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(UserError, match="No frame"):
         UnlabelledWindows([replace(gone, confidence=gone.confidence * 0)], 27, 13, 30.0)
 
 
