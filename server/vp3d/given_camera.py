@@ -18,6 +18,9 @@ FORMATS = ("vp3d-camera", "vp3d-json")
 _STILL = 1e-6
 """m and rad, changes below which are none."""
 
+_SHAPE = 0.01
+"""Relative difference of two pictures' proportions below which one is a copy of the other in another size."""
+
 _LIKELY_SIZE = (0.7, 1.4)
 """Of what the people were solved for: sizes that the floor may give them."""
 
@@ -66,6 +69,12 @@ class GivenCamera:
                 )
         K = self.camera.K[rows].copy()
         across, down = width / self.size[0], height / self.size[1]
+        if abs(across / down - 1) > _SHAPE:
+            raise UserError(
+                f"The camera “{self.name}” is for {self.size[0]} × {self.size[1]} px, "
+                f"the clip has {width} × {height} px.",
+                "Give the scene the resolution of the clip, or let the camera be solved.",
+            )
         # (0, 0) is the centre of a pixel, and resampling scales about the picture's corner
         K[:, :2, 2] = (K[:, :2, 2] + 0.5) * [across, down] - 0.5
         K[:, 0, 0] *= across

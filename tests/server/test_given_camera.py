@@ -54,6 +54,8 @@ def test_frames_and_size_of_the_video():
     np.testing.assert_allclose(part.camera.project(joints[4:20:2]), small, atol=1e-9)
     with pytest.raises(UserError, match=r"no frame 31 of the video, nor 4 others.*from frame 1 to 30"):
         camera.at(np.arange(10, 35), 1280, 720)
+    with pytest.raises(UserError, match="1280 × 720 px, the clip has 720 × 1280"):
+        camera.at(np.arange(10), 720, 1280)
     still, _ = given(moving=False)
     assert len(still.at(np.arange(500), 1280, 720).camera.K) == 1
 
