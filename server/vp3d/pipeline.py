@@ -212,7 +212,8 @@ def capture(video: Path | str, options: Options | None = None, progress: Progres
         given = given.at(frames, *size)
         motion = given.motion(frames)
     elif options.motion == "still" or options.views:
-        motion = camera_motion.still(frames, 0.0, {}, "The camera stands still, as you said.")
+        why = "as several views need" if options.views else "as you said"
+        motion = camera_motion.still(frames, 0.0, {}, f"The camera stands still, {why}.")
         lens = background.sharpened(lens, edges, motion)
     else:
         motion, lens = _camera(clip, lens, edges, seen, stages, progress)
