@@ -57,6 +57,7 @@ class DetectorSettings:
         widths: channels of the network's levels.
         device: auto, cpu, cuda or mps.
         evaluate_steps: steps between validations; `evaluate_pictures` of them at most.
+        save_seconds: time between saved states.
         licence, commercial: to write into the file.
     """
 
@@ -77,6 +78,7 @@ class DetectorSettings:
     device: str = "auto"
     evaluate_steps: int = 1000
     evaluate_pictures: int = 200
+    save_seconds: float = 60.0
     licence: str = "GPL-3.0-or-later"
     commercial: bool = True
 
@@ -124,7 +126,7 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
         return evaluate(run.averaged(), chosen, settings.size, device)
 
     try:
-        run.loop(losses, measured, settings.evaluate_steps, progress)
+        run.loop(losses, measured, settings.evaluate_steps, progress, settings.save_seconds)
     except RuntimeError as error:
         # torch has a class of its own for this on a GPU only.
         if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
@@ -156,6 +158,7 @@ _MAY_CHANGE = {
     "evaluate_pictures",
     "licence",
     "commercial",
+    "save_seconds",
 }
 
 

@@ -111,12 +111,29 @@ def test_no_images_and_one_batch_or_many(detector: Detector, shared: Path) -> No
         np.testing.assert_array_equal(alone.joints, people.joints)
 
 
-def test_unreadable_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "folder"), [("bottom-up", ""), ("bottom-up-int8", "FP16-INT8")])
+def test_unreadable_weights_are_named(name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
     for suffix in (".xml", ".bin"):
-        (tmp_path / f"human-pose-estimation-0001{suffix}").write_bytes(b"no weights")
+        (tmp_path / folder / f"human-pose-estimation-0001{suffix}").write_bytes(b"no weights")
     monkeypatch.setenv(models.FOLDERS_VARIABLE, str(tmp_path))
     with pytest.raises(UserError, match=r"human-pose-estimation-0001\.xml"):
-        open_detector("bottom-up")
+        open_detector(name)
+
+
+def test_the_release_in_integers_finds_the_same_people(
+    detector: Detector, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(models.FOLDERS_VARIABLE, str(shared / "models"))
+    integers = open_detector("bottom-up-int8", "fast")
+    assert integers.name == "bottom-up-int8" and "8-bit" in integers.description
+    for size in (720, 320):  # the graph is compiled anew for another size
+        image = cv2.resize(read(shared / "clips/bodypose3d/cam0_test.mp4", 100), (size, size))
+        (whole,), (small,) = detector.detect([image]), integers.detect([image])
+        sure = (whole.confidence[0] > 0.5) & (small.confidence[0] > 0.5)
+        assert len(whole) == len(small) == 1 and sure.sum() >= 12
+        assert np.linalg.norm(whole.joints[0, sure] - small.joints[0, sure], axis=1).max() < 0.02 * size
+    integers.close()
 
 
 def test_unknown_names_and_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

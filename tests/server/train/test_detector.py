@@ -1,4 +1,8 @@
 import logging
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +53,34 @@ def test_a_killed_run_goes_on_to_the_same_weights(settings: DetectorSettings, tm
     assert not second.output.exists()
     resumed = train(second)
     assert resumed["history"] == whole["history"] and resumed["validation"] == whole["validation"]
+    one, two = (load(path).tensors for path in (settings.output, second.output))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_that_is_killed_outright_goes_on_to_the_same_weights(
+    settings: DetectorSettings, tmp_path: Path, repository: Path
+) -> None:
+    whole = train(settings)
+    second = replace(settings, output=tmp_path / "second.safetensors", save_seconds=0)
+    program = (
+        "import pickle, sys, torch; from vp3d.train.detector import train; torch.set_num_threads(1)\n"
+        "def tell(stage, done, total):\n    print(stage, done, flush=True)\n"
+        "train(pickle.loads(bytes.fromhex(sys.argv[1])), tell)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, pickle.dumps(second).hex()],
+        env=os.environ | {"PYTHONPATH": str(repository / "server")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in child.stdout:
+        if line == "train 4\n":
+            child.kill()
+            break
+    child.wait()
+    assert not second.output.exists()
+    resumed = train(second)
+    assert resumed["history"] == whole["history"]
     one, two = (load(path).tensors for path in (settings.output, second.output))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
