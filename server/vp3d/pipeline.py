@@ -19,6 +19,7 @@ from vp3d.cameras import Camera, undistort_points
 from vp3d.common.skeletons import COCO_17
 from vp3d.common.take import Take
 from vp3d.detect import SEEN, People
+from vp3d.detect.propagation import EveryNth
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
 from vp3d.given_camera import GivenCamera
@@ -504,6 +505,8 @@ def _detect(
         if upcoming != part.start:
             stream = media.read_frames(video, part.start, wanted.stop, wanted.step)
         upcoming = part.stop
+        if isinstance(detector, EveryNth):
+            detector.restart()  # so that a chunk is the same whether or not the one before came from the cache
         indices, found = [], []
         for batch in _batches(itertools.islice(stream, len(part)), detector.batch_size):
             found += detector.detect([frame.image for frame in batch])

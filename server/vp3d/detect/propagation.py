@@ -56,6 +56,10 @@ class EveryNth:
         self._before = previous
         return result
 
+    def restart(self) -> None:
+        """Forget the images before: the next ones may be of another place in the video."""
+        self._before = None
+
     def close(self) -> None:
         """See `Detector`."""
         self._detector.close()

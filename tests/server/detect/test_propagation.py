@@ -75,6 +75,16 @@ def test_who_leaves_is_gone_half_way_between_two_detections() -> None:
     assert [len(found) for found in detector.detect(clip(9))] == [2, 2, 1, 1, 1, 1, 1, 1, 1]
 
 
+def test_after_a_restart_nothing_follows_from_the_images_before() -> None:
+    frames, detector, fresh = clip(23), EveryNth(Known(people()), 4), EveryNth(Known(people()), 4)
+    detector.detect(frames[:7])
+    detector.restart()
+    assert all(
+        np.array_equal(a.joints, b.joints)
+        for a, b in zip(detector.detect(frames[16:]), fresh.detect(frames[16:]), strict=True)
+    )
+
+
 def test_missing_joints_stay_missing_and_come_from_the_other_side() -> None:
     start = people(1)
     start[0, 4] = np.nan
