@@ -122,7 +122,7 @@ class VP3D_PT_views(_Part, bpy.types.Panel):
             paragraph(layout, context, sentence, "ERROR")
         elif settings.lens_is("file"):
             name = Path(bpy.path.abspath(settings.calibration)).name or "the calibration file"
-            sentence = f"Cameras are placed by {name}; each clip bears the name of its camera there."
+            sentence = f"Cameras are placed by {name}, if it has poses; name each clip like its camera there."
             paragraph(layout, context, sentence, "CAMERA_DATA")
         else:
             sentence = "Cameras are placed by the people they see, or by a Calibration File under Lens & Camera."
