@@ -1,4 +1,4 @@
-"""`vp3d train pose2d`, `vp3d train cdrnet` and `vp3d evaluate stereo`."""
+"""`vp3d train pose2d` and `cdrnet`, `vp3d data mpii`, `mads` and `pose2sim`, and `vp3d evaluate stereo`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +129,7 @@ def data_mpii(
     annotations: Annotated[Path, typer.Argument(metavar="TRAIN.JSON", help="Annotations in HRNet's form.")],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of the pictures.")],
     output: SetOption,
-    test: Annotated[float, typer.Option(help="Share of the pictures to test on.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0.001, max=0.5, help="Share of the pictures to test on.")] = 0.1,
 ) -> None:
     """Take people from the MPII set, to train the network for one view."""
     from vp3d.common.skeletons import MPII_16

@@ -137,6 +137,9 @@ def train(
         return figures
 
     run.loop(losses, evaluate_now, settings.evaluate_steps, progress, settings.save_seconds)
+    if not any(entry["step"] == run.step and _JUDGED in entry for entry in run.history):
+        run.log(evaluate_now())
+        run.save()
     return checkpoints.load(settings.output).training
 
 

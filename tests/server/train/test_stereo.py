@@ -128,7 +128,8 @@ def test_a_run_resumes_to_the_same_figures(tmp_path: Path) -> None:
 
 def test_weights_are_written_read_and_judged_alike(tmp_path: Path) -> None:
     held_out = balls(2, seed=1)
-    record = train(settings(tmp_path), balls(4), held_out, {"source": "balls"})
+    # judged at the end, too
+    record = train(settings(tmp_path, evaluate_steps=9), balls(4), held_out, {"source": "balls"})
     loaded = checkpoints.load(tmp_path / "net.safetensors")
     assert loaded.training["source"] == "balls"
     again = evaluate(loaded.network(), held_out, 64)
