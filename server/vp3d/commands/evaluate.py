@@ -52,6 +52,8 @@ def evaluate_lifter(
         raise UserError("There is nothing to evaluate on.", "Give --motion, or --take with --reference.")
     if take and not reference:
         raise UserError("A take alone does not tell what is true.", "Give its known joints with --reference.")
+    if output is not None:
+        check_output(output)
     path = find_weights(weights)
     checkpoint = load(path)
     report: dict = {"lifter": lifting.describe(checkpoint, path.stem)}
@@ -86,6 +88,8 @@ def evaluate_take(
     from vp3d.evaluate.tables import take_table
     from vp3d.lift import load_lifter
 
+    if output is not None:
+        check_output(output, path, reference)
     known = _reference(reference, calibration, camera, path)
     report = measure.evaluate_take(takes.load(path), *known, load_lifter(lifter))
     console.print(take_table(report))
@@ -130,6 +134,5 @@ def _reference(reference: Path, calibration: Path | None, camera: str | None, ta
 
 def _write_json(report: dict, output: Path | None) -> None:
     if output is not None:
-        check_output(output)
         output.write_text(json.dumps(report, indent=1), encoding="utf-8")
         console.print(str(output), soft_wrap=True)

@@ -39,6 +39,8 @@ def evaluate_solve(
         raise UserError(
             "There is nothing to evaluate on.", "Give --motion, or --take with --reference and --calibration."
         )
+    if take and (reference is None or calibration is None):
+        raise UserError("A take alone does not tell what is true.", "Give --reference and --calibration.")
     if output is not None:
         check_output(output)
     report: dict = {}
@@ -47,8 +49,6 @@ def evaluate_solve(
             report["synthetic"] = evaluate(read_recordings(motion, bar), trials, progress=bar)
         console.print(tables.solve_table(report["synthetic"]))
     for path in take or ():
-        if reference is None or calibration is None:
-            raise UserError("A take alone does not tell what is true.", "Give --reference and --calibration.")
         loaded = takes.load(path)
         name = Path(str(loaded.video.get("name", path.name))).stem
         camera = pick(read_calibration(calibration), None, name)
