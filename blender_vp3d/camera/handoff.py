@@ -74,11 +74,11 @@ def by_server(environment: Environment, take: Path, kind: str, path: Path, first
 
 
 def _run(exporter: object, path: Path, **options: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if exporter(filepath=str(path), **options) != {"FINISHED"}:
             raise HandoffError(f"{path.name} was not written.")
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise HandoffError(f"{path.name} cannot be written: {error}") from error
 
 
