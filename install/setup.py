@@ -34,7 +34,8 @@ def ensure(
     """Make every environment that is not ready, with what its tests need if `tests`.
 
     Args:
-        backend: build of torch, one of `backends.BACKENDS`; "auto" keeps the one that is installed.
+        backend: build of torch, one of `backends.BACKENDS`; "auto" is content with the one that is installed, and
+            for a new environment takes what suits the computer.
 
     Raises InstallError; an environment whose making fails or is interrupted is taken away again, and the one that was
     there before comes back.
