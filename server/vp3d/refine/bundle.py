@@ -18,7 +18,7 @@ PIXEL_SIGMA = 0.008
 """A detected joint's error as a share of the person's height in the picture."""
 PIXEL_KERNEL = 3.0
 """Width of the Geman-McClure kernel in sigmas."""
-POSE_SIGMA = (0.04, 0.08)
+POSE_SIGMA = (0.03, 0.06)
 """m, the lifter's error in a joint relative to its parent, across the line of sight and along it."""
 POSE_KERNEL = 3.0
 """Width of the kernel on it in sigmas: a bone that the lifter got quite wrong yields to the pixels."""
