@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from vp3d.devices import choose_device
+from vp3d.errors import UserError
 from vp3d.lift.model import count_parameters
 from vp3d.progress import Progress, silent
 from vp3d.stereo import checkpoint as checkpoints
@@ -33,6 +34,8 @@ def compare(data: Path, weights: Sequence[Path], device: str = "auto", progress:
     for size in sorted({checkpoint.size for checkpoint in loaded.values()}):
         _, read = read_set(data, size, progress)
         splits = {name: views.to(place) for name, views in read.items()}
+        if any(views.crops.shape[1] < 2 for views in splits.values()):
+            raise UserError(f"“{data}” holds single views only.", "Use a set of several views.")
         for path, checkpoint in loaded.items():
             if checkpoint.size != size:
                 continue

@@ -121,6 +121,7 @@ def train(
     run.resume()
     seen, held_out = seen.to(device), held_out.to(device)
     mirrored = SKELETONS[settings.skeleton].mirrored
+    judged = "mpjpe_mm" if held_out.crops.shape[1] > 1 else "px"
 
     def losses() -> dict[str, torch.Tensor]:
         run.model.train()
@@ -131,19 +132,16 @@ def train(
 
     def evaluate_now() -> dict[str, float]:
         figures = evaluate(run.averaged(), held_out, settings.size)
-        known = [entry[_JUDGED] for entry in run.history if _JUDGED in entry]
-        if not known or figures[_JUDGED] < min(known):
+        known = [entry[judged] for entry in run.history if judged in entry]
+        if not known or figures[judged] < min(known):
             _write(run, settings, {**about, "held_out": figures, "step": run.step})
         return figures
 
     run.loop(losses, evaluate_now, settings.evaluate_steps, progress, settings.save_seconds)
-    if not any(entry["step"] == run.step and _JUDGED in entry for entry in run.history):
+    if not any(entry["step"] == run.step and judged in entry for entry in run.history):
         run.log(evaluate_now())
         run.save()
     return checkpoints.load(settings.output).training
-
-
-_JUDGED = "mpjpe_mm"
 
 
 def batch_losses(model: PoseNetwork, batch: Views, settings: StereoSettings, in_3d: bool) -> dict[str, torch.Tensor]:
@@ -220,20 +218,21 @@ def predict(
 def evaluate(model: PoseNetwork, views: Views, size: int) -> dict[str, float]:
     """Errors over all pairs of views: `mpjpe_mm`, `mpjpe_root_mm` (root taken out), `px` at `size`, `missing`.
 
-    Joints whose place is not known are left out; `missing` is the share that could not be triangulated, each of which
-    costs the MPJPE half a metre, so that silence does not pay.
+    Of single views only `px` is known. Joints whose place is not known are left out; `missing` is the share that could
+    not be triangulated, each of which costs the MPJPE half a metre, so that silence does not pay.
     """
     absolute, relative, px, missing = [], [], [], []
-    for pair in all_pairs(views.crops.shape[1]):
+    for pair in all_pairs(views.crops.shape[1]) or [(0,)]:
         world, points, shown = predict(model, views, pair, size)
-        figures = errors(world.cpu().numpy(), shown.joints.cpu().numpy())
-        absolute.append(figures["mpjpe_mm"])
-        relative.append(figures["mpjpe_root_mm"])
-        missing.append(figures["missing"])
+        if len(pair) > 1:
+            figures = errors(world.cpu().numpy(), shown.joints.cpu().numpy())
+            absolute.append(figures["mpjpe_mm"])
+            relative.append(figures["mpjpe_root_mm"])
+            missing.append(figures["missing"])
         known = torch.isfinite(shown.pixels).all(-1) & shown.visible
         px.append(float((points - shown.pixels).norm(dim=-1)[known].mean()))
     names = ("mpjpe_mm", "mpjpe_root_mm", "px", "missing")
-    return {name: float(np.mean(v)) for name, v in zip(names, (absolute, relative, px, missing), strict=True)}
+    return {name: float(np.mean(v)) for name, v in zip(names, (absolute, relative, px, missing), strict=True) if v}
 
 
 _MISSING_M = 0.5

@@ -136,6 +136,17 @@ def test_weights_are_written_read_and_judged_alike(tmp_path: Path) -> None:
     assert again["mpjpe_mm"] == pytest.approx(record["held_out"]["mpjpe_mm"], rel=0.05)  # stored in half precision
 
 
+def test_single_views_are_judged_in_the_picture(tmp_path: Path) -> None:
+    def single(views: Views) -> Views:
+        parts = {name: getattr(views, name)[:, :1] for name in ("crops", "projections", "pixels", "visible")}
+        return replace(views, **parts, joints=torch.full_like(views.joints, torch.nan))
+
+    given = settings(tmp_path, fused=False, views=1, evaluate_steps=1, learning_rate=1e-2)
+    record = train(given, single(balls(4)), single(balls(2, seed=1)), {})
+    told = [entry["px"] for entry in record["history"] if "px" in entry] + [record["held_out"]["px"]]
+    assert len(told) > 1 and record["held_out"]["px"] == min(told) and "mpjpe_mm" not in record["held_out"]
+
+
 def test_a_backbone_of_another_depth_is_named(tmp_path: Path) -> None:
     network = build(StereoArchitecture(JOINTS, 34, fused=False))
     torch.save({**network.encoder.state_dict(), "fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet34.pth")
