@@ -156,6 +156,16 @@ MODELS: dict[str, Model] = {
             layouts=("lifter", ""),
         ),
         Model(
+            name="lifter-causal",
+            title="VP3D lifter that looks back only",
+            stage="lift",
+            files=(WeightFile("lifter-causal.safetensors"),),
+            licence="GPL-3.0-or-later",
+            commercial=True,
+            credit="VP3D lifter, trained on motion from mocap.cs.cmu.edu (created with funding from NSF EIA-0196217)",
+            layouts=("lifter", ""),
+        ),
+        Model(
             name="videopose3d",
             title="VideoPose3D, 243 frames, COCO joints",
             stage="lift",

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from server.walker import film
+from vp3d import models
 from vp3d.common.skeletons import BODY_21, H36M_17
 from vp3d.errors import UserError
 from vp3d.evaluate.metrics import mpjpe, mpjve, p_mpjpe
@@ -207,3 +208,17 @@ def test_bundled_weights_without_legs(bundled):
     poses = bundled.lift(joints, confidence, K, SIZE, 30)
     upper = [0, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
     assert p_mpjpe(poses[:, upper], true[:, upper]).mean() < 0.07
+
+
+def test_bundled_causal_weights_lift_a_walk_as_it_comes_in():
+    causal = load_lifter("lifter-causal")
+    assert causal.architecture.causal
+    assert causal.commercial
+    joints, confidence, K, true = film(90, 30.0)
+    poses = causal.lift(joints, confidence, K, SIZE, 30)
+    assert p_mpjpe(poses, true)[10:].mean() < 0.075
+    assert causal.lift(joints[:50], confidence[:50], K, SIZE, 30) == pytest.approx(poses[:50], abs=1e-5)
+
+
+def test_bundled_weights_are_small():
+    assert sum(models.require(name).stat().st_size for name in ("lifter", "lifter-causal")) < 20e6
