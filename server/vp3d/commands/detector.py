@@ -29,7 +29,7 @@ def label(
     opened = None if teacher == "nobody" else open_detector(teacher, detail, device)
     with resumable(), Bar() as bar:
         count = run(sources, output, opened, every, size, quality, bar)
-    console.print(f"{output}: {count} pictures", soft_wrap=True)
+    console.print(f"Pictures in {output}: {count}", soft_wrap=True)
 
 
 def train_detector(

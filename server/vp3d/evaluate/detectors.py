@@ -40,7 +40,7 @@ class Contender:
         return cls(name, detail or "normal", int(every or 1))
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.detail}" + (f", every {self.every}." if self.every > 1 else "")
+        return f"{Path(self.name).name}, {self.detail}" + (f", every {self.every}." if self.every > 1 else "")
 
 
 @dataclass(frozen=True)
