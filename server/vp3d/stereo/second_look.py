@@ -19,6 +19,7 @@ from vp3d.refine.side_views import SideViews
 from vp3d.stereo.checkpoint import StereoCheckpoint
 from vp3d.stereo.networks import PoseNetwork, middle_of, peak_confidence, soft_argmax, to_unit_crop
 from vp3d.stereo.resnet import normalise
+from vp3d.stereo.triangulation import triangulate
 from vp3d.stereo.views import ClipView, Joined, triangulated
 
 _SURROUNDINGS = 1.3
@@ -56,6 +57,8 @@ def look_again(
     progress: Progress = silent,
 ) -> tuple[ClipView, Joined]:
     """Replace COCO's joints of everybody whom at least two views see by what the network finds.
+
+    Instants at which the rays to a person do not meet keep what the detector found.
 
     Args:
         checkpoint: of a network for COCO's joints.
@@ -95,7 +98,7 @@ def look_again(
         straight = [_straight(picture, lens) for picture, lens in zip(pictures, lenses, strict=True)]
         for person in range(len(main.tracks.joints)):
             crops = _cut(person, instant, straight, lenses, matrices, joints, checkpoint.size)
-            if len(crops.views) >= 2:
+            if len(crops.views) >= 2 and _meet(crops, checkpoint.size):
                 if pending and len(pending[0].views) != len(crops.views):
                     flush()
                 pending.append(crops)
@@ -175,6 +178,13 @@ def _cut(
         scales.append(scale)
         projections.append(affine @ matrices[view])
     return _Crops(person, instant, views, np.array(cut), np.array(offsets), np.array(scales), np.array(projections))
+
+
+def _meet(crops: _Crops, size: int) -> bool:
+    """Whether the rays through the crops' centres meet; where they do not, the views cannot show one person."""
+    centres = torch.full((len(crops.views), 2), (size - 1) / 2, dtype=torch.float64)
+    matrices = torch.from_numpy(crops.matrices.astype(np.float32)).double()  # as precise as the network gets them
+    return bool(torch.isfinite(triangulate(centres, matrices)).all())
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """A stereo network looks at several views again: what pixels reach it, and where its joints come back to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -113,6 +114,19 @@ def test_a_real_network_runs_on_real_pictures(scene) -> None:
     found = main.tracks.joints[0][:9, :17]
     assert np.isfinite(found).all()
     assert (found > -width).all() and (found[..., 1] < 2 * height).all()
+
+
+def test_where_the_rays_do_not_meet_the_detectors_joints_stay(scene) -> None:
+    views, films, _ = scene
+    joined = join(views[0], views[1:], [0.0])
+    boxes = [tracks[0, :, :17, 0] for tracks in (views[0].tracks.joints, joined.side.views[0].joints)]
+    first, second = (box.min() + box.max() for box in boxes)
+    behind = replace(joined.side.views[0], R=np.eye(3), t=np.array([-np.sign(second - first), 0, 0]))
+    joined = replace(joined, side=replace(joined.side, views=(behind,)))
+    network = build(StereoArchitecture(len(COCO_17), 18, fused=True))
+    weights = StereoCheckpoint(network.state_dict(), network.architecture, "coco-17", 64)
+    main, _ = look_again(weights, views[0], joined, films)
+    assert np.array_equal(main.tracks.joints, views[0].tracks.joints, equal_nan=True)
 
 
 def test_a_network_for_other_joints_is_refused(scene) -> None:
