@@ -357,6 +357,8 @@ def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progr
     for name in options.views:
         video = Path(name)
         info = media.probe(video)
+        if options.fps and len(media.files(video)) > 1:  # images do not say theirs, and other videos do
+            info = dataclasses.replace(info, fps=_rate(options.fps))
         alone = dataclasses.replace(options, camera=None)
         _, inputs, frames, tracks = _watch(video, info, range(info.frame_count), options, stages, progress)
         if not len(tracks.joints):
