@@ -22,4 +22,4 @@ def choose_device(name: str = "auto") -> str:
 
 def computes_in_half(device: str) -> bool:
     """Whether bfloat16 is faster than float32 there: on graphics cards, and on processors with instructions for it."""
-    return device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    return device == "cuda" or (device == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())

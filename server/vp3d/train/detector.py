@@ -19,7 +19,7 @@ from torch.nn import functional
 from vp3d.detect.basic_network import WIDTHS, BasicNetwork, Weights, load, save
 from vp3d.detect.bottom_up import decode, input_size
 from vp3d.detect.layout import BASIC
-from vp3d.devices import choose_device
+from vp3d.devices import choose_device, computes_in_half
 from vp3d.errors import UserError
 from vp3d.evaluate.keypoints import agreement, average_precision
 from vp3d.progress import Progress, silent
@@ -36,8 +36,6 @@ _HIDE = (
     Occlusion("cutout", probability=0.2, holes=2, length=0.22),
     Occlusion("hide-and-seek", probability=0.05, cells=8, hidden=0.25),
 )
-# A processor without instructions for bfloat16 is slower with it than with float32.
-_HALF = {"cuda": True, "cpu": getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()}
 _JOINT_CELLS = 4.0  # how much more a cell at a joint counts than one far from all
 _LIMB_CELLS = 2.0
 _SURE = 0.3  # joints surer than this are what validation compares with
@@ -222,7 +220,7 @@ def _losses(
         examples = draw(pictures, settings.batch, settings.crop, generator, _HIDE)
         wanted = targets(examples.joints, examples.weight, examples.labelled, examples.ignored)
     device = generator.device.type
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=_HALF.get(device, False)):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=computes_in_half(device)):
         heat, affinity = network.maps(examples.images.to(memory_format=torch.channels_last))
     return _distance(heat.float(), affinity.float(), wanted)
 

@@ -24,8 +24,6 @@ from vp3d.media.sequence import read_image
 from vp3d.progress import Progress, silent
 from vp3d.train.stereo_sets import Instant, View
 
-MPII_SCALE = 200.0
-"""px of a person's height that a scale of 1 stands for in MPII's annotations."""
 _MADS_MM = 1e-3
 
 
