@@ -1,5 +1,6 @@
 """`vp3d train lifter`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ def train_lifter(
     steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 24_000,
     seed: Annotated[int, typer.Option(help="Seed of the split, the first weights and the examples.")] = 1,
     recipe: Annotated[str, typer.Option(help="vp3d, or videopose3d for the published one.")] = "vp3d",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak of the learning rate; a quarter of the recipe's suits --initial.")
+    ] = None,
     widths: Annotated[str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81.")] = "3,3,3",
     channels: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 512,
     causal: Annotated[bool, typer.Option(help="Look back only, for live use.")] = False,
@@ -61,7 +65,7 @@ def train_lifter(
         causal=causal,
         batch=batch,
         pairs=batch // 8,
-        recipe=RECIPES[recipe],
+        recipe=replace(RECIPES[recipe], learning_rate=learning_rate or RECIPES[recipe].learning_rate),
         trajectory=trajectory or bool(unlabelled),
         unlabelled=tuple(unlabelled or ()),
         calibration=calibration,

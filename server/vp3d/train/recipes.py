@@ -39,7 +39,7 @@ class Recipe:
     """
 
     optimiser: str = "muon"
-    learning_rate: float = 6e-4
+    learning_rate: float = 2e-3
     decay: str = "cosine"
     weight_decay: float = 0.01
     dropout: float = 0.0
