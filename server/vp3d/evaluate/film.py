@@ -1,7 +1,7 @@
 """Clips with known 3D poses: recorded motion seen by static virtual cameras, as a lifter gets to see a video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,8 @@ _NEAREST = 0.5
 """m between the camera and the nearest joint."""
 _FARTHER = 1.6
 """Up to this factor farther away than where the person just fits into the image."""
+
+_UPRIGHT = replace(ViewModel(), canted=(0.0, 0.0))
 
 DETECTOR = NoiseModel(strength=(1.0, 1.0), perfect=0.0)
 """The modelled errors of a detector, at full strength."""
@@ -88,9 +90,9 @@ def film(
 ) -> list[Clip]:
     """Clips of recordings.
 
-    Directions of view are those of `ViewModel`; the camera stands as far away as it takes to keep the person in the
-    image all the time, or up to 1.6 times that, and what is known of it is exact. The same seed gives the same clips
-    and cameras whatever the other arguments are.
+    Directions of view are those of `ViewModel`, but none is canted; the camera stands as far away as it takes to keep
+    the person in the image all the time, or up to 1.6 times that, and what is known of it is exact. The same seed gives
+    the same clips and cameras whatever the other arguments are.
 
     Args:
         recordings: harmonised motion.
@@ -139,7 +141,7 @@ def _clip(
     farther: float,
 ) -> Clip:
     dice = Dice(seed)
-    rotation = random_views(1, torch.zeros(1), ViewModel(), dice).rotation[0].numpy().astype(float)
+    rotation = random_views(1, torch.zeros(1), _UPRIGHT, dice).rotation[0].numpy().astype(float)
     windows = torch.from_numpy(np.array(points, np.float32))[None]
     CHANGES[change](windows, dice)
     world = windows[0].numpy().astype(float)
