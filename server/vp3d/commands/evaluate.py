@@ -101,7 +101,7 @@ def label_study(
         list[Path], typer.Argument(metavar="MOTION...", help="Zips or folders of motion, all of it with 3D.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Figures to write as JSON; states lie beside it.")],
-    steps: Annotated[int, typer.Option(help="Steps of every run.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Steps of every run.")] = 3000,
     seeds: Annotated[int, typer.Option(help="Runs of each kind.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:

@@ -56,7 +56,7 @@ class LabelStudy:
     output: Path
     shares: tuple[float, ...] = (0.01, 0.05, 0.1)
     seeds: tuple[int, ...] = (1, 2, 3)
-    steps: int = 1000
+    steps: int = 3000
     batch: int = 128
     widths: tuple[int, ...] = (3, 3)
     channels: int = 128
