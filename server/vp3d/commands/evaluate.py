@@ -1,4 +1,4 @@
-"""`vp3d evaluate lifter` and `take`, and `vp3d train label-study`."""
+"""`vp3d evaluate lifter` and `take`, and `vp3d train label-study` and `recipe-study`."""
 
 import json
 from pathlib import Path
@@ -118,6 +118,26 @@ def label_study(
     summary = summarise(rows)
     console.print(study_table(summary))
     _write_json({"summary": summary, "runs": rows}, output)
+
+
+def recipe_study(
+    motion: Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Zips or folders of motion.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Figures to write as JSON; weights lie beside it.")],
+    steps: Annotated[int, typer.Option(help="Steps of every run.")] = 900,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of the whole recipe, which tell what chance does.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Find out what each part of the training recipe is worth: small lifters trained alike but for one thing."""
+    from vp3d.evaluate.tables import recipe_table
+    from vp3d.train.recipe_study import run_study, small
+    from vp3d.train.recordings import read_recordings
+
+    check_output(output)
+    with resumable(), Bar() as bar:
+        settings = small(motion, output.with_suffix(".runs"), steps, device=device)
+        rows = run_study(read_recordings(motion, bar), settings, seeds=seeds, progress=bar)
+    console.print(recipe_table(rows))
+    _write_json({"runs": rows}, output)
 
 
 def _reference(reference: Path, calibration: Path | None, camera: str | None, take: Path) -> tuple:

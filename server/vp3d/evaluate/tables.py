@@ -91,6 +91,16 @@ def study_table(summary: list[dict]) -> Table:
     return table
 
 
+def recipe_table(rows: list[dict]) -> Table:
+    """What `vp3d train recipe-study` found."""
+    heads = [f"{_HEADS[metric]}, {_2D[kind]}" for kind in ("perfect", "noisy") for metric in ("mpjpe", "p_mpjpe")]
+    table = Table("", "seed", *(Column(head, justify="right") for head in heads), title="Held-out takes, mm")
+    for row in rows:
+        errors = [row[kind][metric] for kind in ("perfect", "noisy") for metric in ("mpjpe", "p_mpjpe")]
+        table.add_row(row["variant"], str(row["seed"]), *(f"{error:.1f}" for error in errors))
+    return table
+
+
 def _errors(title: str, rows: dict[str, dict]) -> Table:
     heads = [*(Column(head, justify="right") for head in _HEADS.values()), Column("frames", justify="right")]
     table = Table("", *heads, title=title)

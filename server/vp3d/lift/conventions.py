@@ -84,6 +84,11 @@ def canonical(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[t
     return torch.cat([joints, log_size], -1).float(), rotation
 
 
+def unrated(rays: torch.Tensor, confidence: torch.Tensor, now: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `canonical`, but a joint counts fully or, where it is missing, not at all, whatever its confidence."""
+    return canonical(rays, (confidence > 0).to(rays.dtype), now)
+
+
 def size_of(features: torch.Tensor) -> torch.Tensor:
     """The person's RMS size in normalised image coordinates, from canonical features (..., F)."""
     return torch.exp(features[..., -1] - _LOG_SIZE_SHIFT)
@@ -131,6 +136,7 @@ CONVENTIONS = {
     convention.name: convention
     for convention in (
         Convention("canonical", lambda joints: 3 * joints + 1, True, canonical, _canonical_units),
+        Convention("unrated", lambda joints: 3 * joints + 1, True, unrated, _canonical_units),
         Convention("width-normalised", lambda joints: 2 * joints, False, width_normalised, _metres),
     )
 }

@@ -5,6 +5,7 @@ from the given dice. Sources of the ideas: MotionBERT, PoseAug (Gong et al., 202
 """
 
 import math
+from collections.abc import Collection
 
 import torch
 
@@ -174,12 +175,20 @@ def tip_over(points: torch.Tensor, dice: Dice, share: float = 0.07) -> None:
     points[chosen] = turned(points[chosen], rotations(axis * angle[:, None]))
 
 
-def augment(points: torch.Tensor, dice: Dice) -> torch.Tensor:
-    """All of the above in the order in which they make sense; returns new windows."""
+VARIATIONS = {
+    "upper bodies": swap_upper_bodies,
+    "seats": seat,
+    "turns": perturb,
+    "proportions": vary_proportions,
+    "tipping": tip_over,
+}
+"""What changes windows in place, by name, in the order in which it makes sense."""
+
+
+def augment(points: torch.Tensor, dice: Dice, constant: Collection[str] = ()) -> torch.Tensor:
+    """Windows, new ones, after mirroring and all `VARIATIONS` but those named in `constant`."""
     points = mirror(points, dice)
-    swap_upper_bodies(points, dice)
-    seat(points, dice)
-    perturb(points, dice)
-    vary_proportions(points, dice)
-    tip_over(points, dice)
+    for name, vary in VARIATIONS.items():
+        if name not in constant:
+            vary(points, dice)
     return points

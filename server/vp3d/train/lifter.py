@@ -48,7 +48,8 @@ class LifterSettings:
         causal: whether it may only look back.
         batch: windows per step; the first `pairs` of them come with the next frame's window for the velocity term.
         recipe: how it is optimised.
-        views, noise, augmented: what it is shown.
+        views, noise, augmented, constant: what it is shown, as for `Synthesis`.
+        convention: how, a name in `conventions.CONVENTIONS` whose features depend on the window.
         share: of the training takes that are used.
         trajectory: whether a second network learns where the root is; unlabelled films need it.
         unlabelled: takes, VideoPose3D key-points or folders of them, to learn from without 3D.
@@ -79,6 +80,8 @@ class LifterSettings:
     views: ViewModel = field(default_factory=ViewModel)
     noise: NoiseModel = field(default_factory=NoiseModel)
     augmented: bool = True
+    constant: tuple[str, ...] = ()
+    convention: str = "canonical"
     share: float = 1.0
     trajectory: bool = False
     unlabelled: tuple[Path, ...] = ()
@@ -134,7 +137,7 @@ def train_on(
     """`train` with motion and unlabelled films that are already read."""
     seen, held_out = split(recordings, settings.held_out, settings.seed, settings.held_out_takes, settings.share)
     architecture = Architecture(
-        CONVENTIONS["canonical"].features_per_frame(len(COCO_17)),
+        CONVENTIONS[settings.convention].features_per_frame(len(COCO_17)),
         len(H36M_17),
         settings.widths,
         settings.channels,
@@ -184,6 +187,7 @@ def train_on(
             trajectory=averaged.trajectory and _weights(averaged.trajectory),
             fps=settings.fps,
             causal=settings.causal,
+            convention=settings.convention,
             licence=settings.licence,
             commercial=settings.commercial,
             training=record,
@@ -210,6 +214,7 @@ def evaluate(
             model.architecture.receptive_field,
             model.architecture.padding[0],
             settings.fps,
+            convention=settings.convention,
             views=views,
             noise=noise,
             speed=1.0,
@@ -251,9 +256,11 @@ def _synthesis(
         architecture.receptive_field,
         architecture.padding[0],
         settings.fps,
+        convention=settings.convention,
         views=settings.views,
         noise=settings.noise,
         augmented=settings.augmented,
+        constant=settings.constant,
         device=device,
     )
 

@@ -3,7 +3,7 @@
 Everything happens on the training device, many windows at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,7 @@ class Synthesis:
         cut: share of windows in whose reach the clip begins or ends, as it does where recordings do.
         views_per_motion: cameras around each augmented window.
         augmented: whether poses and proportions are varied.
+        constant: names in `augment.VARIATIONS` of what is not.
         device: where examples are made.
 
     Raises:
@@ -75,12 +76,14 @@ class Synthesis:
         cut: float = 0.15,
         views_per_motion: int = 4,
         augmented: bool = True,
+        constant: Collection[str] = (),
         device: torch.device | str = "cpu",
     ) -> None:
         self.window, self.now, self.fps = window, now, fps
         self.views, self.noise = views or ViewModel(), noise or NoiseModel()
         self.encode = CONVENTIONS[convention].encode
         self.speed, self.cut, self.views_per_motion, self.augmented = speed, cut, views_per_motion, augmented
+        self.constant = constant
         self.device = torch.device(device)
         reach = np.ceil(np.array([now, window - now]) * STORED_FPS / fps * speed).astype(int) + 1
         usable, bounds, offset = [], [], 0
@@ -115,7 +118,7 @@ class Synthesis:
         after = torch.minimum(frames + 1, self._bounds[chosen][:, 1:])
         points = torch.lerp(self._points[frames], self._points[after], share)
         points = points - points[:, self.now : self.now + 1, :1]
-        return (augment(points, dice) if self.augmented else points), own
+        return (augment(points, dice, self.constant) if self.augmented else points), own
 
     def draw(self, count: int, pairs: int, dice: Dice) -> Examples:
         """`count` examples (a multiple of `views_per_motion`), the first `pairs` of them with the next frame's

@@ -90,6 +90,14 @@ def test_everything_together_stays_human(windows):
     assert points.diff(dim=1).norm(dim=-1).max() < 0.35
 
 
+def test_what_stays_constant_is_not_varied(windows):
+    unchanged = augment.augment(windows, Dice(0), constant=augment.VARIATIONS)
+    assert torch.equal(unchanged, augment.mirror(windows, Dice(0)))
+    for name in augment.VARIATIONS:
+        others = [other for other in augment.VARIATIONS if other != name]
+        assert not torch.equal(augment.augment(windows, Dice(0), others), unchanged), name
+
+
 def test_rotations_of_vectors():
     vectors = np.random.default_rng(0).normal(size=(50, 3)) * 2
     vectors[0] = 0
