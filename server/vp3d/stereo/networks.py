@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from vp3d.stereo.resnet import STRIDE, ResNet
-from vp3d.stereo.triangulation import triangulate
 
 CROP = 256
 """px, side of the square crop that the networks are made for."""
@@ -23,6 +22,8 @@ SHARPNESS = 20.0
 """Factor on a heatmap before the softmax. A Gaussian of height 1 then outweighs 4,096 empty cells by far, and keeps a
 spread of 0.67 cells: much narrower ones snap to cell centres. Together 0.005 px off at worst."""
 
+_LEASH = 1e-4
+"""Weight of the cameras' middle beside the rays when looking for the point that they are all directed at."""
 _DECODER = 256
 _GROUPS = 100
 CAMERA_FEATURES, WORLD_FEATURES = 3 * _GROUPS, 4 * _GROUPS
@@ -183,9 +184,17 @@ def heatmap_size(crop: int) -> int:
 
 
 def middle_of(projections: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, 3) m, where the crops' centres meet: about where the person is."""
-    centre = projections.new_full((*projections.shape[:2], 2), (size - 1) / 2)
-    found = triangulate(centre.double(), projections.double()).float()
-    if not torch.isfinite(found).all():
-        raise ValueError("the views of an instant do not look at one person")
-    return found
+    """(N, 3) m, the point nearest to the rays through the crops' centres: about where the person is.
+
+    Crops need not be centred well, and cameras may look at each other: where the rays leave the point open along a
+    line, it is the one nearest to the middle of the cameras.
+    """
+    centre = projections.new_tensor([(size - 1) / 2, (size - 1) / 2, 1.0]).double()
+    back = torch.linalg.inv(projections[..., :3].double())
+    eye = -(back @ projections[..., 3:].double())[..., 0]
+    ray = back @ centre
+    ray = ray / ray.norm(dim=-1, keepdim=True)
+    across = torch.eye(3, dtype=torch.float64, device=ray.device) - ray[..., :, None] * ray[..., None, :]
+    leash = _LEASH * torch.eye(3, dtype=torch.float64, device=ray.device)
+    right = (across @ eye[..., None]).sum(1) + _LEASH * eye.mean(1)[..., None]
+    return torch.linalg.solve(across.sum(1) + leash, right)[..., 0].float()

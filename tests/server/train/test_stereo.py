@@ -80,6 +80,9 @@ def test_nothing_varies_in_evaluation() -> None:
 
 def test_crop_centres_meet_at_the_person() -> None:
     assert middle_of(balls(1).projections, SIDE).norm() < 0.1
+    opposite = torch.stack([*ring([0, 180])])[None].float()
+    assert torch.isfinite(middle_of(opposite, 1000)).all()
+    assert middle_of(opposite, 1000)[0, :2].norm() < 0.5
 
 
 def test_hidden_joints_do_not_count_as_found() -> None:
