@@ -109,6 +109,8 @@ def test_interrupted_it_says_so_and_keeps_what_is_finished(clip, home, tmp_path)
         env={**os.environ, paths.HOME_VARIABLE: str(home)},
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, a shell has switched the signal off for all of them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     patience = time.monotonic() + 60
     while not list(home.rglob("detect-*.npz")) and time.monotonic() < patience:
