@@ -17,7 +17,7 @@ from vp3d.train.bodies import (
     STATURE,
     THORAX_ABOVE_SPINE,
 )
-from vp3d.train.recordings import STORED_FPS, Recording
+from vp3d.train.recording import STORED_FPS, Recording
 
 SAMPLED_S = 0.2
 """s between poses taken from a recording, and `DIFFERENT_M` m by which joints must have moved on average since."""

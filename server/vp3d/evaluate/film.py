@@ -12,7 +12,7 @@ from vp3d.evaluate.postures import postures
 from vp3d.train.augment import seat, tip_over
 from vp3d.train.bodies import COCO_POINTS
 from vp3d.train.dice import Dice
-from vp3d.train.recordings import STORED_FPS, Recording, resample
+from vp3d.train.recording import STORED_FPS, Recording, resample
 from vp3d.train.views import NoiseModel, ViewModel, corrupt, random_views
 
 SIZE = (1280, 720)

@@ -20,7 +20,7 @@ from vp3d.lift.checkpoint import Checkpoint
 from vp3d.lift.lifter import Lifter
 from vp3d.lift.model import count_parameters, multiply_adds
 from vp3d.progress import Progress, silent
-from vp3d.train.recordings import Recording
+from vp3d.train.recording import Recording
 
 FOCAL_ERRORS = (0.7, 0.85, 1.0, 1.2, 1.4)
 """Assumed over true focal length."""

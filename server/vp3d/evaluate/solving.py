@@ -15,7 +15,7 @@ from vp3d.refine import Lens, Wishes, skeleton, solve
 from vp3d.refine.gravity import world_rotation
 from vp3d.refine.lens import UNKNOWN
 from vp3d.track import Tracks
-from vp3d.train.recordings import STORED_FPS, Recording
+from vp3d.train.recording import STORED_FPS, Recording
 
 SIZE = (1920, 1080)
 """px"""

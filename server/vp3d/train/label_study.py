@@ -22,7 +22,8 @@ from vp3d.progress import Progress, silent
 from vp3d.train.dice import Dice
 from vp3d.train.filmed import Filmed
 from vp3d.train.recipes import Recipe
-from vp3d.train.recordings import Recording, minutes, split
+from vp3d.train.recording import Recording
+from vp3d.train.recordings import minutes, split
 from vp3d.train.semi_supervised import Networks, SemiSupervision, UnlabelledWindows, losses
 from vp3d.train.synthesis import Examples, Synthesis
 from vp3d.train.views import EXACT, PERFECT, ViewModel

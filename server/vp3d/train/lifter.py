@@ -25,7 +25,8 @@ from vp3d.progress import Progress, silent
 from vp3d.train.dice import Dice
 from vp3d.train.filmed import Filmed, read_filmed
 from vp3d.train.recipes import RECIPES, Recipe
-from vp3d.train.recordings import Recording, minutes, read_recordings, split
+from vp3d.train.recording import Recording
+from vp3d.train.recordings import minutes, read_recordings, split
 from vp3d.train.semi_supervised import Networks, SemiSupervision, UnlabelledWindows
 from vp3d.train.semi_supervised import losses as step_losses
 from vp3d.train.synthesis import Examples, Synthesis

@@ -4,7 +4,6 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -15,32 +14,10 @@ from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
 from vp3d.train.bodies import SOURCES, harmonise
 from vp3d.train.motion import read_amc, read_bvh
+from vp3d.train.recording import STORED_FPS, Recording, resample
+from vp3d.train.videopose3d import read_positions, with_face
 
 logger = logging.getLogger(__name__)
-
-STORED_FPS = 60.0
-"""Hz; recordings are kept at this rate and resampled from it."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One harmonised recording.
-
-    Attributes:
-        name: its path in the archive.
-        take: what was recorded; two files of one take (dance partners, two conversions) share it, and a split keeps
-            them together.
-        points: (T, 22, 3) float32 of `bodies.POINTS` at `STORED_FPS`, metres, Z up.
-    """
-
-    name: str
-    take: str
-    points: np.ndarray
-
-    @property
-    def performer(self) -> str:
-        """Who was recorded: what takes of one person begin with."""
-        return self.take.rpartition("-")[0] or self.take
 
 
 # Path pattern, source skeletons to try, take. Some headers state a wrong frame rate: a source carries the true one.
@@ -122,8 +99,6 @@ def _contents(path: Path) -> dict[str, Callable[[], str]]:
 
 def _of_take(path: Path) -> list[Recording]:
     """The people of a take, each in their longest stretches without gaps; what was corrected by hand counts."""
-    from vp3d.train.videopose3d import with_face
-
     take = takes.load(path)
     fps = float(take.fps) / int(take.video.get("every") or 1)
     recordings = []
@@ -137,8 +112,6 @@ def _of_take(path: Path) -> list[Recording]:
 
 
 def _of_positions(path: Path) -> list[Recording]:
-    from vp3d.train.videopose3d import read_positions
-
     return read_positions(path)
 
 
@@ -149,15 +122,6 @@ _PLACED: dict[str, Callable[[Path], list[Recording]]] = {".vp3d": _of_take, ".np
 def _read_member(path: Path, name: str) -> str:
     with zipfile.ZipFile(path) as archive:
         return archive.read(name).decode("utf-8", errors="replace")
-
-
-def resample(points: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
-    """Linear interpolation of (T, ...) from one frame rate to another, starting at the same instant."""
-    times = np.arange(int(np.floor((len(points) - 1) * new_fps / fps + 1e-6)) + 1) * fps / new_fps
-    before = np.minimum(times.astype(int), len(points) - 1)
-    after = np.minimum(before + 1, len(points) - 1)
-    share = (times - before).reshape(-1, *[1] * (points.ndim - 1))
-    return points[before] * (1 - share) + points[after] * share
 
 
 def split(

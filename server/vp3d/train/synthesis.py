@@ -15,7 +15,7 @@ from vp3d.lift.conventions import CONVENTIONS
 from vp3d.train.augment import augment, turned
 from vp3d.train.bodies import COCO_POINTS
 from vp3d.train.dice import Dice
-from vp3d.train.recordings import STORED_FPS, Recording
+from vp3d.train.recording import STORED_FPS, Recording
 from vp3d.train.views import NoiseModel, ViewModel, corrupt, project, random_views
 
 _GLITCH = 0.2

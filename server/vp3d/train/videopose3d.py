@@ -17,7 +17,7 @@ import numpy as np
 from vp3d.common.skeletons import H36M_17, H36M_FROM_COCO
 from vp3d.errors import UserError
 from vp3d.train.bodies import FACE, HEAD, STATURE
-from vp3d.train.recordings import STORED_FPS, Recording, resample
+from vp3d.train.recording import STORED_FPS, Recording, resample
 
 FPS = 50.0
 """Hz of Human3.6M, and of everything that does not say otherwise."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from vp3d.data import poses
 from vp3d.train.bodies import POINTS, SEGMENTS, STATURE
-from vp3d.train.recordings import STORED_FPS, Recording
+from vp3d.train.recording import STORED_FPS, Recording
 
 
 def at(points: np.ndarray, name: str) -> np.ndarray:

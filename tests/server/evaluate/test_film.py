@@ -4,7 +4,7 @@ from server.walker import walking_points
 from vp3d.common.skeletons import H36M_FROM_COCO
 from vp3d.evaluate.film import CHANGES, DETECTOR, SIZE, action_of, film
 from vp3d.evaluate.postures import POSTURES
-from vp3d.train.recordings import Recording
+from vp3d.train.recording import Recording
 
 LIMBS = list(H36M_FROM_COCO)
 COCO = [H36M_FROM_COCO[joint] for joint in LIMBS]

@@ -14,7 +14,7 @@ from vp3d.evaluate.tables import lifter_tables
 from vp3d.lift.checkpoint import Checkpoint, load
 from vp3d.lift.lifter import find_weights
 from vp3d.lift.model import Architecture, TemporalModel
-from vp3d.train.recordings import Recording
+from vp3d.train.recording import Recording
 
 
 class Truthful:

@@ -14,7 +14,7 @@ from vp3d.evaluate import solving, tables
 from vp3d.evaluate.ablation import ablation
 from vp3d.evaluate.reference import Reference
 from vp3d.lift import load_weights
-from vp3d.train.recordings import STORED_FPS, Recording
+from vp3d.train.recording import STORED_FPS, Recording
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@ import pytest
 from server.walker import walking_points
 from vp3d.evaluate.tables import study_table
 from vp3d.train.label_study import LabelStudy, label, run_study, summarise
-from vp3d.train.recordings import Recording, minutes
+from vp3d.train.recording import Recording
+from vp3d.train.recordings import minutes
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from vp3d.train.bodies import COCO_POINTS
 from vp3d.train.dice import Dice
 from vp3d.train.lifter import LifterSettings, train_on
 from vp3d.train.recipes import RECIPES
-from vp3d.train.recordings import Recording
+from vp3d.train.recording import Recording
 from vp3d.train.synthesis import Synthesis
 from vp3d.train.views import EXACT, PERFECT, ViewModel, random_views
 

@@ -7,7 +7,8 @@ from takes import walker
 from vp3d.common import take as takes
 from vp3d.errors import UserError
 from vp3d.train.bodies import MIXAMO
-from vp3d.train.recordings import Recording, minutes, read_recordings, resample, split
+from vp3d.train.recording import Recording, resample
+from vp3d.train.recordings import minutes, read_recordings, split
 
 LIMBS = (
     ("Thigh", "hip", (9, 0, 0)),

@@ -14,7 +14,7 @@ from vp3d.train.dice import Dice
 from vp3d.train.filmed import Filmed
 from vp3d.train.lifter import LifterSettings, train_on
 from vp3d.train.recipes import RECIPES
-from vp3d.train.recordings import Recording
+from vp3d.train.recording import Recording
 from vp3d.train.semi_supervised import (
     Networks,
     SemiSupervision,
