@@ -93,11 +93,12 @@ def study_table(summary: list[dict]) -> Table:
 
 def recipe_table(rows: list[dict]) -> Table:
     """What `vp3d train recipe-study` found."""
-    heads = [f"{_HEADS[metric]}, {_2D[kind]}" for kind in ("perfect", "noisy") for metric in ("mpjpe", "p_mpjpe")]
-    table = Table("", "seed", *(Column(head, justify="right") for head in heads), title="Held-out takes, mm")
+    kinds = {"perfect": "perfect 2D", "noisy": "modelled errors", "bent": "bent to sit", "built": "other bodies"}
+    heads = (Column(head, justify="right") for head in kinds.values())
+    table = Table("", "seed", *heads, title="MPJPE / P-MPJPE on held-out takes, mm")
     for row in rows:
-        errors = [row[kind][metric] for kind in ("perfect", "noisy") for metric in ("mpjpe", "p_mpjpe")]
-        table.add_row(row["variant"], str(row["seed"]), *(f"{error:.1f}" for error in errors))
+        errors = (f"{row[kind]['mpjpe']:.1f} / {row[kind]['p_mpjpe']:.1f}" for kind in kinds)
+        table.add_row(row["variant"], str(row["seed"]), *errors)
     return table
 
 

@@ -24,7 +24,7 @@ def test_runs_differ_from_the_whole_recipe_and_are_judged_alike(recordings, tmp_
     rows = run_study(recordings, settings, frames=60)
     assert [row["variant"] for row in rows] == [WHOLE, *VARIANTS]
     assert [row["seed"] for row in rows[:3]] == [1, 2, 1]
-    for kind in ("perfect", "noisy"):
+    for kind in ("perfect", "noisy", "bent", "built"):
         errors = [row[kind]["mpjpe"] for row in rows]
         assert len(set(errors)) == len(errors), "every change has an effect"
         assert len({row[kind]["frames"] for row in rows}) == 1
