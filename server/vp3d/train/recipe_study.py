@@ -81,7 +81,7 @@ def run_study(
     settings: LifterSettings,
     variants: Sequence[str] = tuple(VARIANTS),
     seeds: int = 2,
-    frames: int = 2000,
+    frames: int = 8000,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train every variant and judge it on the same held-out clips.
