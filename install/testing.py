@@ -1,5 +1,6 @@
 """The tests, each in the environment that it is for, and one summary of all."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from install.interpreters import find_python
 from install.reporting import Reporter
 from install.setup import ensure
 
+_OUTCOME = re.compile(r"\b\d+ (passed|failed|error|skipped|deselected|xfailed)|\bno tests ran\b")
 _NO_TESTS = 5
 """pytest's exit status where it selected no test."""
 
@@ -71,7 +73,8 @@ def _pytest(home: Home, environment: Environment, arguments: Sequence[str]) -> t
             for line in process.stdout:
                 sys.stdout.write(line)
                 sys.stdout.flush()
-                last_line = line.strip("= \n") or last_line
+                if _OUTCOME.search(line):  # Blender may talk on after pytest has summed up
+                    last_line = line.strip("= \n")
         except BaseException:
             stop(process)
             raise
