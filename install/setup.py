@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from install.backends import CPU_LOCK, CPU_TORCH, Backend, choose, find_card
+from install.backends import CPU_LOCK, CPU_TORCH, Backend, Choice, choose, find_card
 from install.child import clean_environment, run_logged
 from install.environments import REPOSITORY, REQUIREMENTS, SERVER, Environment
 from install.errors import InstallError, explain
@@ -34,8 +34,8 @@ def ensure(
     """Make every environment that is not ready, with what its tests need if `tests`.
 
     Args:
-        backend: build of torch, one of `backends.BACKENDS`; "auto" is content with the one that is installed, and
-            for a new environment takes what suits the computer.
+        backend: build of torch, one of `backends.BACKENDS`; "auto" keeps the one that is installed, and for a new
+            environment takes what suits the computer.
 
     Raises InstallError; an environment whose making fails or is interrupted is taken away again, and the one that was
     there before comes back.
@@ -43,7 +43,7 @@ def ensure(
     wanted = [e for e in environments if not is_ready(home, e, backend)]
     bare = [e for e in environments if tests and (e in wanted or home.entry(e).get("tests") != _test_key(home, e))]
     if wanted or bare:
-        chosen = choose(backend, card=find_card()) if any(e.torch for e in wanted) else None
+        chosen = next((_choice(home, e, backend) for e in wanted if e.torch), None)
         with home.locked():
             _announce(home, wanted, bare, chosen.backend if chosen else None, reporter)
             if chosen:
@@ -107,6 +107,13 @@ def version() -> str:
     """Version of the server beside this installer."""
     text = (REPOSITORY / "server/pyproject.toml").read_text("utf-8")
     return re.search(r'^version = "(.+)"', text, re.MULTILINE)[1]
+
+
+def _choice(home: Home, environment: Environment, backend: str) -> Choice:
+    """The build of torch for an environment; an upgrade with "auto" keeps the build that the user had."""
+    entry = home.entry(environment)
+    had = entry.get("backend") or (entry.get("before") or {}).get("backend")
+    return choose(had if backend == "auto" and had else backend, card=find_card())
 
 
 class _Build:

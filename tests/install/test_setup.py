@@ -13,7 +13,7 @@ import pytest
 from install.environments import REPOSITORY, SERVER
 from install.errors import InstallError
 from install.home import Home
-from install.setup import _link_server, download, ensure, install_from, is_ready, remove
+from install.setup import _choice, _link_server, download, ensure, install_from, is_ready, remove
 
 
 def imported(home: Home, environment, expression: str) -> str:
@@ -116,6 +116,14 @@ def test_packages_for_a_computer_that_is_offline(home, small, transcript, tmp_pa
     install_from(tmp_path / "a stick")
     ensure(home, [environment], transcript)
     assert imported(home, environment, "tiny.version") == "1.0"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one build of torch")
+def test_an_upgrade_keeps_the_build_of_torch_that_the_user_chose(home) -> None:
+    assert _choice(home, SERVER, "cuda").backend.name == "cuda"
+    home.record(SERVER, {"state": "ready", "backend": "cuda"})
+    assert _choice(home, SERVER, "auto").backend.name == "cuda"
+    assert _choice(home, SERVER, "cpu").backend.name == "cpu"
 
 
 def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript) -> None:
