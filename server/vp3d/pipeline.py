@@ -346,10 +346,8 @@ class _Beside:
 
 def _pose(options: Options, video: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     """World to camera axes as the calibration has them for a clip."""
-    if options.calibration is None:
-        return None, None
-    camera = pick(read_calibration(options.calibration), options.camera, video.stem)
-    return (None, None) if camera.R is None else (camera.R, camera.t)
+    camera = _calibrated(options, video)
+    return (None, None) if camera is None or camera.R is None else (camera.R, camera.t)
 
 
 def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progress: Progress) -> _Beside:
@@ -396,7 +394,7 @@ def _looked_again(
 ) -> tuple[ClipView, _Beside]:
     """The views with joints as a stereo network finds them."""
     weights = Path(options.stereo)
-    checkpoint = stereo_weights.load(weights)
+    trained = stereo_weights.load(weights)
     films = [Film(video, frames)]
     for about, offset in zip(beside.about, beside.joined.offsets, strict=True):
         numbers = np.round((main.times - offset) * about["fps"]).astype(int)
@@ -407,7 +405,7 @@ def _looked_again(
     lenses = [[view.lens.K.tolist(), view.lens.distortion.tolist()] for view in (main, *beside.joined.side.views)]
 
     def compute() -> cache.Arrays:
-        seen, joined = look_again(checkpoint, main, beside.joined, films, device, progress)
+        seen, joined = look_again(trained, main, beside.joined, films, device, progress)
         views = joined.side.views
         return {
             "joints": np.stack([seen.tracks.joints, *(view.joints for view in views)]),
@@ -426,8 +424,8 @@ def _looked_again(
     )
     side = SideViews(views, stored["points"], beside.joined.side.metres)
     notes = list(beside.joined.notes)
-    if not checkpoint.commercial:
-        notes.append(f"The network “{weights.name}” may not be used for commercial work ({checkpoint.licence}).")
+    if not trained.commercial:
+        notes.append(f"The network “{weights.name}” may not be used for commercial work ({trained.licence}).")
     joined = dataclasses.replace(beside.joined, side=side, notes=notes)
     return dataclasses.replace(main, tracks=tracks), _Beside(joined, key, beside.about)
 

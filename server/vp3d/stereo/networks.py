@@ -14,6 +14,10 @@ from vp3d.stereo.resnet import STRIDE, ResNet
 
 CROP = 256
 """px, side of the square crop that the networks are made for."""
+SURROUNDINGS = 1.3
+"""Side of a crop over the extent of the joints in it."""
+LEAST_SIDE = 32.0
+"""px of the picture, of a crop: less shows nothing."""
 HEATMAP_STRIDE = 4
 """Input pixels per heatmap cell: the encoder's 32, halved three times by the decoder."""
 HEATMAP_SIGMA = 3.0

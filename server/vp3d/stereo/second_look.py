@@ -17,14 +17,19 @@ from vp3d.progress import Progress, silent
 from vp3d.refine import Lens
 from vp3d.refine.side_views import SideViews
 from vp3d.stereo.checkpoint import StereoCheckpoint
-from vp3d.stereo.networks import PoseNetwork, middle_of, peak_confidence, soft_argmax, to_unit_crop
+from vp3d.stereo.networks import (
+    LEAST_SIDE,
+    SURROUNDINGS,
+    PoseNetwork,
+    middle_of,
+    peak_confidence,
+    soft_argmax,
+    to_unit_crop,
+)
 from vp3d.stereo.resnet import normalise
 from vp3d.stereo.triangulation import triangulate
 from vp3d.stereo.views import ClipView, Joined, triangulated
 
-_SURROUNDINGS = 1.3
-"""Side of a crop over the extent of the joints, as in training."""
-_LEAST_SIDE = 32.0
 _BATCH = 8
 _STATURE = 1.7
 _JOINTS = len(COCO_17)
@@ -166,7 +171,7 @@ def _cut(
         if picture is None or len(known) < 3:
             continue
         low, high = known.min(0), known.max(0)
-        scale = max(float((high - low).max()) * _SURROUNDINGS, _LEAST_SIDE) / size
+        scale = max(float((high - low).max()) * SURROUNDINGS, LEAST_SIDE) / size
         offset = (low + high) / 2 - scale * (size - 1) / 2
         affine = np.array([[1 / scale, 0, -offset[0] / scale], [0, 1 / scale, -offset[1] / scale], [0, 0, 1]])
         crop = cv2.warpAffine(

@@ -15,11 +15,9 @@ from vp3d.errors import UserError
 from vp3d.files import written_whole
 from vp3d.media.sequence import read_image
 from vp3d.progress import Progress, silent
+from vp3d.stereo.networks import LEAST_SIDE, SURROUNDINGS
 from vp3d.train.stereo_views import CROP_MARGIN, Views
 
-_SURROUNDINGS = 1.3
-"""Side of the crop that a network sees over the extent of the joints."""
-_LEAST_SIDE = 32.0
 _FEWEST_JOINTS = 2
 _JPEG_QUALITY = 92
 
@@ -80,7 +78,7 @@ def collect(instants: Iterable[Instant], size: int) -> Views:
 def _crop(view: View, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     known = view.pixels[np.isfinite(view.pixels).all(-1)]
     low, high = known.min(0), known.max(0)
-    wanted = max(float((high - low).max()) * _SURROUNDINGS, _LEAST_SIDE) * CROP_MARGIN
+    wanted = max(float((high - low).max()) * SURROUNDINGS, LEAST_SIDE) * CROP_MARGIN
     scale = side / wanted
     affine = np.array([[scale, 0, 0], [0, scale, 0], [0, 0, 1.0]])
     affine[:2, 2] = (side - 1) / 2 - scale * (low + high) / 2
