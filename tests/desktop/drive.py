@@ -3,17 +3,14 @@
 `blender --factory-startup --python drive.py -- CHECKOUT CLIP RESULT.json`
 """
 
-import json
 import sys
 import time
-import traceback
-from pathlib import Path
 
 import bpy
 
 checkout, clip, result = sys.argv[sys.argv.index("--") + 1 :]
-sys.path.insert(0, checkout)
-SECONDS = 240.0
+sys.path[:0] = [checkout, f"{checkout}/tests/desktop"]
+import in_blender  # noqa: E402
 
 
 def steps():
@@ -62,20 +59,4 @@ def steps():
     return told
 
 
-def advance(user=steps(), began=time.monotonic()):  # noqa: B008
-    """The timer that walks through the steps, and quits whatever happens."""
-    try:
-        next(user)
-        if time.monotonic() - began < SECONDS:
-            return 0.05
-        told = {"error": "took too long"}
-    except StopIteration as end:
-        told = end.value
-    except BaseException:
-        told = {"error": traceback.format_exc()}
-    Path(result).write_text(json.dumps(told), encoding="utf-8")
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-bpy.app.timers.register(advance, first_interval=1.0, persistent=True)
+in_blender.run(steps(), result)

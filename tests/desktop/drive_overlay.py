@@ -3,11 +3,7 @@
 `blender --factory-startup --python drive_overlay.py -- CHECKOUT FOLDER RESULT.json`
 """
 
-import json
 import sys
-import time
-import traceback
-from pathlib import Path
 
 import bpy
 import numpy as np
@@ -15,8 +11,9 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d
 from mathutils import Vector
 
 checkout, folder, result = sys.argv[sys.argv.index("--") + 1 :]
-sys.path[:0] = [checkout, f"{checkout}/tests", f"{checkout}/server"]
-SECONDS = 240.0
+sys.path[:0] = [checkout, f"{checkout}/tests", f"{checkout}/server", f"{checkout}/tests/desktop"]
+import in_blender  # noqa: E402
+
 OFF = np.array([6.0, -8.0])  # px of the plate: where joints were detected, against where they are
 VIEWS = {"whole": (0, 0, 0), "near": (25, 0.1, -0.05), "far": (-20, -0.3, 0.2)}
 SHOTS = {
@@ -129,20 +126,4 @@ def steps():
     return told
 
 
-def advance(user=steps(), began=time.monotonic()):  # noqa: B008
-    """The timer that walks through the steps, and quits whatever happens."""
-    try:
-        next(user)
-        if time.monotonic() - began < SECONDS:
-            return 0.05
-        told = {"error": "took too long"}
-    except StopIteration as end:
-        told = end.value
-    except BaseException:
-        told = {"error": traceback.format_exc()}
-    Path(result).write_text(json.dumps(told), encoding="utf-8")
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-bpy.app.timers.register(advance, first_interval=1.0, persistent=True)
+in_blender.run(steps(), result)

@@ -3,15 +3,13 @@
 `blender --factory-startup --python drive_retarget.py -- CHECKOUT RESULT.json`
 """
 
-import json
 import sys
-import traceback
-from pathlib import Path
 
 import bpy
 
 checkout, result = sys.argv[sys.argv.index("--") + 1 :]
-sys.path[:0] = [checkout, f"{checkout}/tests"]
+sys.path[:0] = [checkout, f"{checkout}/tests", f"{checkout}/tests/desktop"]
+import in_blender  # noqa: E402
 
 
 def keys(name):
@@ -27,7 +25,8 @@ def state():
 
 
 def walk():
-    """What a user does; the states after it."""
+    """What a user does in one go; the states after it."""
+    yield
     import addon_utils
 
     addon_utils.enable("blender_vp3d", default_set=True)
@@ -72,13 +71,4 @@ def walk():
     return told
 
 
-def go():
-    try:
-        told = walk()
-    except BaseException:
-        told = {"error": traceback.format_exc()}
-    Path(result).write_text(json.dumps(told), encoding="utf-8")
-    bpy.ops.wm.quit_blender()
-
-
-bpy.app.timers.register(go, first_interval=1.0)
+in_blender.run(walk(), result)
