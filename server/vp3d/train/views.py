@@ -241,7 +241,7 @@ def corrupt(
     shiver = error[:, :, dice.some(joints, 1.0)] - error.mean(1, keepdim=True)
     error *= factor[:, None]
     share, wild = model.outliers
-    outliers = dice.choice(torch.arange(rays[..., 0].numel(), device=rays.device), round(share * rays[..., 0].numel()))
+    outliers = dice.some(rays[..., 0].numel(), share)
     error.view(-1, 2)[outliers] = dice.normal(len(outliers), 2) * wild
 
     def episodes(probability: torch.Tensor) -> torch.Tensor:

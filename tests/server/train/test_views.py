@@ -156,8 +156,8 @@ def test_faces_go_missing_for_whole_windows(rays):
     missing = np.isnan(seen).any(-1)
     assert (missing.all(1) == missing.any(1)).all()
     nose, ear = missing[:, 0, 0], missing[:, 0, COCO_17.index("left_ear")]
-    assert nose.mean() == pytest.approx(0.2, abs=0.05)
-    assert ear.mean() == pytest.approx(1 - 0.8**3, abs=0.08)
+    assert nose.mean() == pytest.approx(0.2, abs=0.08)
+    assert ear.mean() == pytest.approx(1 - 0.8**3, abs=0.1)
     assert not missing[:, :, 5:].any()
 
 
