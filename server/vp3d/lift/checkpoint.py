@@ -1,21 +1,18 @@
 """Reading and writing lifter weights: our own files, and those published with VideoPose3D.
 
 Ours are safetensors with a JSON description in the header. The published ones are pickles, which may run code when
-opened; they are read by an unpickler that builds tensors and nothing else. Either way the architecture is read from
-the weights.
+opened; they are read with torch's `weights_only`, which builds tensors and refuses the rest. Either way the
+architecture is read from the weights.
 """
 
 import json
 import logging
-import pickle
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, Any
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 
 from vp3d.common.skeletons import SKELETONS
@@ -126,16 +123,7 @@ def load(path: Path) -> Checkpoint:
         _check(checkpoint)
     except UserError:
         raise
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        OSError,
-    ) as error:
+    except Exception as error:  # a damaged file may raise anything
         logger.info("not lifter weights: %s: %s", path, error)
         raise UserError(f"{path.name} does not hold lifter weights.", _HINT) from error
     return checkpoint
@@ -192,55 +180,31 @@ def _load_published(path: Path) -> Checkpoint:
 
 
 class _Inert:
-    """Stands for any object that is not a tensor: keeps nothing and does nothing."""
+    """Stands for an object that is no tensor: keeps nothing and does nothing."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> "_Inert":
+    def __new__(cls, *arguments: object) -> "_Inert":
         return super().__new__(cls)
-
-    def __call__(self, *args: object, **kwargs: object) -> "_Inert":
-        return self
 
     def __setstate__(self, state: object) -> None:
         pass
 
-    def append(self, item: object) -> None:
-        """Ignore an item."""
 
-    def extend(self, items: object) -> None:
-        """Ignore items."""
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-
-_BUILDERS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-    **{
-        ("torch", f"{kind}Storage"): getattr(torch, f"{kind}Storage")
-        for kind in ("Float", "Double", "Half", "Long", "Int")
-    },
-}
-"""All that an opened pickle may call."""
-
-
-class _TensorsOnly(pickle.Unpickler):
-    """Builds tensors and containers; whatever else the file names becomes an inert object, so that nothing of it
-    runs."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        return _BUILDERS.get((module, name), _Inert)
-
-
-def _load_tensors_only(file: IO[bytes], **options: Any) -> Any:
-    return _TensorsOnly(file, **options).load()
+# VideoPose3D's files hold the state of a `numpy.random.RandomState`, under names that changed with NumPy's versions.
+_RANDOM_STATE = (
+    "numpy.random.__RandomState_ctor",
+    "numpy.random.mtrand.__randomstate_ctor",
+    "numpy.random._pickle.__randomstate_ctor",
+    "numpy.random._pickle.__bit_generator_ctor",
+    "numpy.random._mt19937.MT19937",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.ndarray",
+    "numpy.dtype",
+)
 
 
 def read_pickle(path: Path) -> Any:
-    """The content of a file written by `torch.save`, old or new layout, with everything that is no tensor made inert.
-
-    VideoPose3D's files hold a `numpy.random.RandomState`, which `weights_only=True` refuses.
-    """
-    module = SimpleNamespace(__name__=__name__, Unpickler=_TensorsOnly, load=_load_tensors_only)
-    return torch.load(path, map_location="cpu", pickle_module=module, weights_only=False)
+    """The content of a file written by `torch.save`, old or new layout, if it holds tensors, plain containers and at
+    most NumPy's random state, which is left out; any other is refused before anything of it runs."""
+    with torch.serialization.safe_globals([(_Inert, name) for name in _RANDOM_STATE]):
+        return torch.load(path, map_location="cpu", weights_only=True)
