@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from vp3d import __version__
 from vp3d.commands import detector as detector_commands
 from vp3d.commands import evaluate as evaluate_commands
 from vp3d.commands import lifter as lifter_commands
+from vp3d.commands import models as model_commands
 from vp3d.commands import solve as solve_commands
 from vp3d.commands import stereo as stereo_commands
 from vp3d.commands.bench import ByDefaultCapture
@@ -29,9 +30,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="List, download and check the weights that captures use.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the networks on your own data.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
+app.add_typer(model_commands.app, name="models")
 evaluate_app = typer.Typer(help="Measure against known poses.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 data_app = typer.Typer(help="Make data to train on.", no_args_is_help=True)
@@ -243,38 +243,6 @@ def bench(
     from vp3d.bench import bench as run
 
     console.print(run(video, detail=detail, detector=detector, loops=loops))
-
-
-@models_app.command(name="list")
-def list_models() -> None:
-    """List the weights: what they are for, where they are, and what their licence allows."""
-    from vp3d import models
-
-    table = Table(
-        Column("name", no_wrap=True), "stage", "size", "commercial work", "licence", Column("where", overflow="fold")
-    )
-    for model in models.MODELS.values():
-        size = f"{model.size / 1e6:.1f} MB" if model.size else ""
-        place = models.find(model.name)
-        table.add_row(
-            model.name,
-            model.stage,
-            size,
-            "yes" if model.commercial else "no",
-            model.licence,
-            str(place) if place else "not here",
-        )
-    console.print(table)
-
-
-@models_app.command()
-def download(name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `vp3d models list`.")]) -> None:
-    """Download weights from their official address, check them and keep them for all captures."""
-    from vp3d import models
-
-    with Bar() as bar:
-        path = models.download(name, bar)
-    console.print(str(path), soft_wrap=True)
 
 
 @data_app.command(name="render-people")

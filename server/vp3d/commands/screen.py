@@ -21,6 +21,7 @@ STAGES = {
     "refine": "Solving camera and world",
     "preview": "Drawing the preview",
     "download": "Downloading",
+    "verify": "Verifying",
     "read motion": "Reading motion",
     "train": "Training",
     "label": "Labelling",

@@ -8,7 +8,7 @@ import importlib.util
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -154,7 +154,7 @@ class Detectron2:
         self._network = build_model(settings).eval()
         self._device, self._short_side = device, short_side
         if weights is not None:
-            _fill(self._network, _unpickled(weights), weights)
+            _fill(self._network, read_detectron2(weights), weights)
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Found]:
@@ -233,22 +233,23 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _unpickled(path: Path) -> dict[str, torch.Tensor]:
-    def read(file: IO[bytes]) -> dict[str, torch.Tensor]:
-        content = _Unpickler(file, encoding="latin1").load()
-        return {name: torch.from_numpy(np.array(value)) for name, value in content["model"].items()}
-
+def read_detectron2(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a file of detectron2's model zoo; raises UserError for anything else."""
     try:
         with path.open("rb") as file:
-            return read(file)
-    except (OSError, pickle.UnpicklingError, KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+            content = _Unpickler(file, encoding="latin1").load()
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in content["model"].items()}
+    except Exception as error:  # a damaged pickle may raise anything
         raise _unusable(path, error) from error
+    if not any("keypoint" in name for name in tensors):
+        raise _unusable(path, "they are those of another network")
+    return tensors
 
 
 def _loaded(path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # the same
         raise _unusable(path, error) from error
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from vp3d.errors import UserError
 from vp3d.models.table import MODELS, Model
@@ -15,6 +16,18 @@ FOLDERS_VARIABLE = "VP3D_MODELS_DIR"
 BUNDLED = Path(__file__).parent / "weights"
 
 
+class Place(NamedTuple):
+    """Where a model lies.
+
+    Attributes:
+        origin: whose folder it is: "named" by the user, their "own" models folder, "bundled", or of a "package".
+        paths: its files, in the table's order.
+    """
+
+    origin: str
+    paths: tuple[Path, ...]
+
+
 def model(name: str) -> Model:
     """Row of the table; raises UserError for a name it does not have."""
     if name not in MODELS:
@@ -22,15 +35,38 @@ def model(name: str) -> Model:
     return MODELS[name]
 
 
-def _folders(row: Model) -> Iterator[Path]:
+def _folders(row: Model) -> Iterator[tuple[str, Path]]:
     for named in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep):
         if named:
-            yield Path(named).expanduser()
-    yield models_folder()
-    yield BUNDLED
+            yield "named", Path(named).expanduser()
+    yield "own", models_folder()
+    yield "bundled", BUNDLED
     # find_spec of a top-level name locates the package without importing it.
     spec = importlib.util.find_spec(row.package) if row.package else None
-    yield from map(Path, (spec.submodule_search_locations or ()) if spec else ())
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        yield "package", Path(location)
+
+
+def files_in(row: Model, folder: Path) -> tuple[Path, ...] | None:
+    """The model's files in one of its layouts under `folder`, or None where one is missing."""
+    for layout in row.layouts:
+        paths = tuple(folder / layout / file.name for file in row.files)
+        if all(path.is_file() for path in paths):
+            return paths
+    return None
+
+
+def locate(name: str) -> Place | None:
+    """The first folder that holds all of a model's files, or None.
+
+    Raises:
+        UserError: no such model in the table.
+    """
+    row = model(name)
+    for origin, folder in _folders(row):
+        if paths := files_in(row, folder):
+            return Place(origin, paths)
+    return None
 
 
 def find(name: str) -> Path | None:
@@ -41,13 +77,8 @@ def find(name: str) -> Path | None:
     Raises:
         UserError: no such model in the table.
     """
-    row = model(name)
-    for folder in _folders(row):
-        for layout in row.layouts:
-            paths = [folder / layout / file.name for file in row.files]
-            if all(path.is_file() for path in paths):
-                return paths[0]
-    return None
+    place = locate(name)
+    return place.paths[0] if place else None
 
 
 def require(name: str) -> Path:
@@ -57,12 +88,14 @@ def require(name: str) -> Path:
         return path
     row = model(name)
     title = f"The weights of {row.title} are not on this computer."
+    files = " and ".join(file.name for file in row.files)
     if row.size:
         raise UserError(
             title,
             f"Get them with `vp3d models download {name}` ({row.size / 1e6:.0f} MB), or name a folder that holds "
-            f"{' and '.join(file.name for file in row.files)} in {FOLDERS_VARIABLE}.",
+            f"{files} in {FOLDERS_VARIABLE}.",
         )
     if row.package:
         raise UserError(title, f"They come with the Python package {row.package}; repair the installation.")
-    raise UserError(title, f"Put {row.files[0].name} into a folder and name that folder in {FOLDERS_VARIABLE}.")
+    source = f" from {row.page}" if row.page else ""
+    raise UserError(title, f"Import {files}{source} with `vp3d models import`, or in Blender's Models panel.")

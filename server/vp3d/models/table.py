@@ -28,23 +28,27 @@ class Model:
         name: what `find` and the command line call it.
         title: what people call it.
         stage: the stage that uses it.
+        purpose: what it is for, in a few words for the user.
         files: its files; the first one is the path that `find` returns, the others lie beside it.
         licence: of the weights.
         commercial: whether commercial work may use them.
         credit: line to show wherever they are used.
         layouts: sub-folders of a models folder in which the files may lie, in the order tried.
         package: import name of the library that carries them, empty where none does.
+        page: where people get the files by hand, empty where no official place has them.
     """
 
     name: str
     title: str
     stage: str
+    purpose: str
     files: tuple[WeightFile, ...]
     licence: str
     commercial: bool
     credit: str
     layouts: tuple[str, ...] = ("",)
     package: str = ""
+    page: str = ""
 
     @property
     def size(self) -> int:
@@ -63,6 +67,7 @@ MODELS: dict[str, Model] = {
             name="human-pose-estimation-0001",
             title="Lightweight OpenPose (Open Model Zoo)",
             stage="detect",
+            purpose="Finds the joints of any number of people",
             files=(
                 WeightFile(
                     "human-pose-estimation-0001.xml",
@@ -86,6 +91,7 @@ MODELS: dict[str, Model] = {
             name="human-pose-estimation-0001-int8",
             title="Lightweight OpenPose in 8-bit integers (Open Model Zoo)",
             stage="detect",
+            purpose="Finds the joints of any number of people, faster on many processors",
             files=(
                 WeightFile(
                     "human-pose-estimation-0001.xml",
@@ -109,6 +115,7 @@ MODELS: dict[str, Model] = {
             name="mediapipe-pose",
             title="MediaPipe Pose (BlazePose, full)",
             stage="detect",
+            purpose="Finds the joints of one person",
             files=(WeightFile("modules/pose_landmark/pose_landmark_full.tflite"),),
             licence="Apache-2.0",
             commercial=True,
@@ -119,6 +126,7 @@ MODELS: dict[str, Model] = {
             name="detector",
             title="VP3D detector (basic)",
             stage="detect",
+            purpose="Finds the joints of any number of people, heels and toes included",
             files=(WeightFile("detector.safetensors"),),
             licence="GPL-3.0-or-later",
             commercial=True,
@@ -129,17 +137,27 @@ MODELS: dict[str, Model] = {
             name="keypoint-rcnn-detectron2",
             title="Keypoint R-CNN R50-FPN 3x (detectron2 model zoo, 137849621)",
             stage="detect",
+            purpose="Finds joints person by person, slow, with detectron2",
             files=(WeightFile("model_final_a6e10b.pkl"),),
             licence="Apache-2.0",
             commercial=True,
             credit="detectron2 model zoo, Facebook AI Research (He et al. 2017)",
             layouts=("keypoint-rcnn", ""),
+            page="https://dl.fbaipublicfiles.com/detectron2/COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x/137849621/model_final_a6e10b.pkl",
         ),
         Model(
             name="keypoint-rcnn-torchvision",
             title="Keypoint R-CNN R50-FPN (torchvision)",
             stage="detect",
-            files=(WeightFile("keypointrcnn_resnet50_fpn_coco-fc266e95.pth"),),
+            purpose="Finds joints person by person, slow",
+            files=(
+                WeightFile(
+                    "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+                    237_034_793,
+                    "fc266e953d2b302cdcbb9ae66f71f6b0d4649928bf02dc573961e361e4918926",
+                    "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+                ),
+            ),
             licence="BSD-3-Clause",
             commercial=True,
             credit="torchvision, PyTorch (He et al. 2017)",
@@ -149,6 +167,7 @@ MODELS: dict[str, Model] = {
             name="lifter",
             title="VP3D lifter",
             stage="lift",
+            purpose="Lifts joints to 3D",
             files=(WeightFile("lifter.safetensors"),),
             licence="GPL-3.0-or-later",
             commercial=True,
@@ -159,6 +178,7 @@ MODELS: dict[str, Model] = {
             name="lifter-causal",
             title="VP3D lifter that looks back only",
             stage="lift",
+            purpose="Lifts joints to 3D from the past alone, for live use",
             files=(WeightFile("lifter-causal.safetensors"),),
             licence="GPL-3.0-or-later",
             commercial=True,
@@ -169,11 +189,13 @@ MODELS: dict[str, Model] = {
             name="videopose3d",
             title="VideoPose3D, 243 frames, COCO joints",
             stage="lift",
+            purpose="Lifts joints to 3D, trained on Human3.6M",
             files=(WeightFile("pretrained_h36m_detectron_coco.bin"),),
             licence="CC BY-NC 4.0",
             commercial=False,
             credit="VideoPose3D, D. Pavllo et al. 2019, Facebook Research (trained on Human3.6M)",
             layouts=("videopose3d", "video-pose-3d", ""),
+            page="https://dl.fbaipublicfiles.com/video-pose-3d/pretrained_h36m_detectron_coco.bin",
         ),
     )
 }

@@ -12,11 +12,11 @@ from vp3d.detect.keypoint_rcnn import (
     MIN_PERSON,
     Found,
     Torchvision,
-    _unpickled,
     confidence,
     found_by_detectron2,
     found_by_torchvision,
     people,
+    read_detectron2,
 )
 from vp3d.errors import UserError
 
@@ -83,8 +83,9 @@ def test_without_either_library_the_error_says_how_to_get_one(monkeypatch: pytes
 def test_published_pickles_are_read_without_running_code(tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
-    path.write_bytes(pickle.dumps({"model": {"a.weight": weights}, "__author__": "Detectron2 Model Zoo"}, protocol=2))
-    assert _unpickled(path)["a.weight"].tolist() == weights.tolist()
+    content = {"model": {"roi_heads.keypoint_head.weight": weights}, "__author__": "Detectron2 Model Zoo"}
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    assert read_detectron2(path)["roi_heads.keypoint_head.weight"].tolist() == weights.tolist()
 
     class Evil:
         def __reduce__(self) -> tuple:
@@ -92,11 +93,14 @@ def test_published_pickles_are_read_without_running_code(tmp_path: Path) -> None
 
     path.write_bytes(pickle.dumps({"model": {"a": Evil()}}))
     with pytest.raises(UserError, match=r"model\.pkl"):
-        _unpickled(path)
+        read_detectron2(path)
     assert not (tmp_path / "ran").exists()
+    path.write_bytes(pickle.dumps({"model": {"backbone.weight": weights}}, protocol=2))
+    with pytest.raises(UserError, match="another network"):
+        read_detectron2(path)
     path.write_bytes(b"no pickle")
     with pytest.raises(UserError, match="cannot be used"):
-        _unpickled(path)
+        read_detectron2(path)
 
 
 def test_torchvision_itself_with_random_weights(shared: Path) -> None:

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import importlib.util
 import os
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -32,7 +34,10 @@ class Site:
     ranges: bool = True
     content: dict[str, bytes] = field(default_factory=lambda: dict(CONTENT))
     cut_after: int | None = None
+    moved: dict[str, str] = field(default_factory=dict)
+    wrong_range: bool = False
     asked: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -41,23 +46,37 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             here.asked.append(wanted)
-            body = here.content.get(self.path.lstrip("/"))
+            here.paths.append(self.path)
+            if self.path in here.moved:
+                self.send_response(302)
+                self.send_header("Location", here.moved[self.path])
+                self.end_headers()
+                return
+            body = here.content.get(self.path.rpartition("/")[2])
             if body is None:
                 self.send_error(404)
                 return
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and here.ranges else 0
+            if start > len(body):
+                self.send_error(416)
+                return
             self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start + here.wrong_range}-{len(body) - 1}/{len(body)}")
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             end = len(body) if here.cut_after is None else min(len(body), start + here.cut_after)
             self.wfile.write(body[start:end])
+            if end < len(body):
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     here = Site(f"http://127.0.0.1:{server.server_port}/")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield here
     server.shutdown()
@@ -173,12 +192,102 @@ def test_a_cancelled_download_goes_on_where_it_stopped(
     assert not part.exists()
 
 
-def test_a_broken_connection_is_told_and_resumed(net: models.Model, site: Site) -> None:
-    site.cut_after = 100_000
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_connection_cut_anywhere_is_told_and_resumed(
+    tenth: int, net: models.Model, site: Site, own_home: Path
+) -> None:
+    """The server really closes its socket, at ten places of the larger file; then the rest alone is fetched."""
+    body = CONTENT["net.bin"]
+    models.download("net")
+    (own_home / "models/net/FP16/net.bin").unlink()
+    site.cut_after = len(body) * tenth // 10
+    with pytest.raises(UserError, match=r"net\.bin could not be downloaded") as caught:
+        models.download("net")
+    assert "what has arrived is kept" in caught.value.hint
+    assert models.find("net") is None
+    site.cut_after = None
+    assert models.download("net").with_name("net.bin").read_bytes() == body
+    assert site.asked[-1] == (f"bytes={len(body) * tenth // 10}-" if tenth else None)
+
+
+def test_a_part_that_was_whole_when_the_program_was_killed_is_not_fetched_again(
+    net: models.Model, site: Site, own_home: Path
+) -> None:
+    folder = own_home / "models/net/FP16"
+    folder.mkdir(parents=True)
+    for name, body in CONTENT.items():
+        (folder / f"{name}.part").write_bytes(body)
+    models.download("net")
+    assert models.find("net") and not site.asked
+
+
+def test_a_part_of_something_else_does_not_stay_in_the_way(net: models.Model, site: Site, own_home: Path) -> None:
+    folder = own_home / "models/net/FP16"
+    folder.mkdir(parents=True)
+    (folder / "net.xml.part").write_bytes(b"<html>")
+    with pytest.raises(UserError, match="not the official file"):
+        models.download("net")
+    (folder / "net.bin.part").write_bytes(b"x" * 400_000)
+    site.content["net.bin"] = b"short"
+    with pytest.raises(UserError, match="Requested Range"):
+        models.download("net")
+    site.content["net.bin"] = CONTENT["net.bin"]
+    site.wrong_range = True
+    (folder / "net.bin.part").write_bytes(CONTENT["net.bin"][:100])
+    with pytest.raises(UserError, match="another part than asked for"):
+        models.download("net")
+    site.wrong_range = False
+    assert models.download("net").with_name("net.bin").read_bytes() == CONTENT["net.bin"]
+
+
+def test_a_login_page_is_refused_before_anything_is_written(net: models.Model, site: Site, own_home: Path) -> None:
+    site.content["net.xml"] = b"<html>Please log in</html>"
+    with pytest.raises(UserError, match=r"another file than net\.xml: 26 bytes, not 6,000"):
+        models.download("net")
+    assert not list((own_home / "models/net/FP16").iterdir())
+
+
+def test_redirections_are_followed_and_loops_end(net: models.Model, site: Site) -> None:
+    site.moved = {"/net.xml": "/elsewhere/net.xml", "/net.bin": "/net.bin"}
+    with pytest.raises(UserError, match=r"net\.bin could not be downloaded .*redirect"):
+        models.download("net")
+    site.moved["/net.bin"] = "file:///etc/passwd"
     with pytest.raises(UserError, match=r"net\.bin could not be downloaded"):
         models.download("net")
-    site.cut_after = None
-    assert models.download("net").with_name("net.bin").read_bytes() == CONTENT["net.bin"]
+    del site.moved["/net.bin"]
+    assert models.download("net").read_bytes() == CONTENT["net.xml"]
+    assert "/elsewhere/net.xml" in site.paths
+
+
+def test_proxies_of_the_environment_are_used(net: models.Model, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = replace(net, files=tuple(replace(file, address=f"http://far.invalid/{file.name}") for file in net.files))
+    monkeypatch.setitem(models.MODELS, "net", far)
+    monkeypatch.setenv("http_proxy", site.address)
+    monkeypatch.setenv("no_proxy", "")
+    assert models.download("net").read_bytes() == CONTENT["net.xml"]
+    assert site.paths[0] == "http://far.invalid/net.xml"
+
+
+def test_a_mirror_is_a_copy_of_a_models_folder(net: models.Model, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = replace(net, files=tuple(replace(file, address="http://127.0.0.1:9/" + file.name) for file in net.files))
+    monkeypatch.setitem(models.MODELS, "net", gone)
+    monkeypatch.setenv(models.MIRROR_VARIABLE, site.address + "copy/")
+    models.download("net")
+    assert site.paths == ["/copy/net/FP16/net.xml", "/copy/net/FP16/net.bin"]
+    monkeypatch.setenv(models.MIRROR_VARIABLE, "file:///etc")
+    models.remove("net")
+    with pytest.raises(UserError, match="no address of a mirror"):
+        models.download("net")
+
+
+def test_a_silent_server_is_given_up(net: models.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["vp3d.models.download"], "_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        slow = replace(net, files=tuple(replace(file, address=address + file.name) for file in net.files))
+        monkeypatch.setitem(models.MODELS, "net", slow)
+        with pytest.raises(UserError, match="timed out"):
+            models.download("net")
 
 
 def test_a_changed_file_is_refused_and_not_kept(net: models.Model, site: Site, own_home: Path) -> None:
@@ -187,6 +296,7 @@ def test_a_changed_file_is_refused_and_not_kept(net: models.Model, site: Site, o
         models.download("net")
     assert models.find("net") is None
     assert [path.name for path in (own_home / "models/net/FP16").iterdir()] == ["net.xml"]
+    assert models.status("net").state == "absent"
 
 
 def test_no_server_no_file_and_nothing_to_download(
@@ -218,3 +328,101 @@ def test_a_full_disk_is_told(net: models.Model, own_home: Path, monkeypatch: pyt
     (folder / "net.xml.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match=os.strerror(errno.ENOSPC)):
         models.download("net")
+
+
+def official(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, body in CONTENT.items():
+        (folder / name).write_bytes(body)
+    return folder
+
+
+@pytest.mark.parametrize("layout", ["", "net/FP16"])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_import_of_a_folder_and_of_a_file(
+    layout: str, kind: str, net: models.Model, own_home: Path, tmp_path: Path
+) -> None:
+    folder = official(tmp_path / "stick ü" / layout)
+    source = folder / "net.bin" if kind == "file" else tmp_path / "stick ü"
+    assert models.bring(source) == ["net"]
+    assert (own_home / "models/net/FP16/net.bin").read_bytes() == CONTENT["net.bin"]
+    assert models.status("net", thorough=True).state == "here"
+    assert models.bring(own_home / "models", "net") == ["net"], "it may import what is there already"
+    assert sorted(path.name for path in (own_home / "models/net/FP16").iterdir()) == ["net.bin", "net.xml"]
+
+
+def test_import_refuses_wrong_files_with_the_reason(net: models.Model, own_home: Path, tmp_path: Path) -> None:
+    folder = official(tmp_path / "stick")
+    (folder / "net.bin").write_bytes(CONTENT["net.bin"][:-5])
+    with pytest.raises(UserError, match=r"net\.bin is cut short: it has 511,995 of 512,000 bytes"):
+        models.bring(folder)
+    (folder / "net.bin").write_bytes(CONTENT["net.bin"] + b"x")
+    with pytest.raises(UserError, match=r"net\.bin is another file"):
+        models.bring(folder)
+    (folder / "net.bin").write_bytes(b"x" + CONTENT["net.bin"][1:])
+    with pytest.raises(UserError, match=r"net\.bin is not the official file: its checksum differs"):
+        models.bring(folder)
+    (folder / "net.bin").unlink()
+    for source, name in ((folder, ""), (folder / "net.xml", "net"), (tmp_path / "nothing", "")):
+        with pytest.raises(UserError) as caught:
+            models.bring(source, name)
+        assert str(source) in caught.value.message and caught.value.hint
+    assert not list(own_home.rglob("net.*")), "nothing half-done stays"
+
+
+def test_import_reads_what_has_no_official_release(own_home: Path, tmp_path: Path) -> None:
+    causal = models.BUNDLED / "lifter-causal.safetensors"
+    with pytest.raises(UserError, match="another lifter, not one that looks both ways"):
+        models.bring(causal, "lifter")
+    with pytest.raises(UserError, match="holds no weights of a detector"):
+        models.bring(causal, "detector")
+    with pytest.raises(UserError, match="holds a lifter, but not VideoPose3D's"):
+        models.bring(causal, "videopose3d")
+    renamed = tmp_path / "my lifter (1).safetensors"
+    renamed.write_bytes(causal.read_bytes())
+    assert models.bring(renamed, "lifter-causal") == ["lifter-causal"]
+    assert models.find("lifter-causal") == own_home / "models/lifter/lifter-causal.safetensors"
+    renamed.write_bytes(causal.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="does not hold lifter weights"):
+        models.bring(renamed, "lifter-causal")
+    assert models.status("lifter-causal", thorough=True).state == "here", "the refused file replaced nothing"
+
+
+def test_damage_is_found(net: models.Model, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert models.status("net").state == "absent"
+    folder = official(own_home / "models/net/FP16")
+    assert models.status("net", thorough=True).state == "here"
+    assert models.status("net").size == net.size
+    (folder / "net.bin").write_bytes(b"x" + CONTENT["net.bin"][1:])
+    assert models.status("net").state == "here", "only reading all of it shows this"
+    assert models.status("net", thorough=True).state == "damaged"
+    (folder / "net.bin").write_bytes(b"short")
+    damaged = models.status("net")
+    assert (damaged.state, damaged.origin) == ("damaged", "own") and "cut short" in damaged.note
+    named = official(tmp_path / "named")
+    (named / "net.xml").write_bytes(b"converted by the studio")
+    monkeypatch.setenv(models.FOLDERS_VARIABLE, str(named))
+    own = models.status("net", thorough=True)
+    assert own.state == "here" and "used as it is" in own.note
+
+
+def test_remove_takes_from_the_own_folder_only(net: models.Model, own_home: Path, tmp_path: Path) -> None:
+    folder = official(own_home / "models/net/FP16")
+    (folder / "net.bin.part").write_bytes(b"half")
+    (own_home / "models/notes.txt").write_text("mine")
+    assert len(models.remove("net")) == 3
+    assert not folder.exists() and (own_home / "models/notes.txt").exists()
+    with pytest.raises(UserError, match="does not hold"):
+        models.remove("net")
+    with pytest.raises(UserError, match="not ours to change"):
+        models.remove("lifter")
+    assert models.find("lifter") == models.BUNDLED / "lifter.safetensors"
+
+
+def test_one_writer_at_a_time(net: models.Model, site: Site) -> None:
+    def meanwhile(stage: str, done: int, total: int) -> None:
+        with pytest.raises(UserError, match="Another program is changing the models folder"):
+            models.download("net")
+
+    models.download("net", meanwhile)
+    assert models.find("net")
