@@ -22,11 +22,13 @@ def train_lifter(
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak of the learning rate; a quarter of the recipe's suits --initial.")
     ] = None,
-    widths: Annotated[str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81.")] = "3,3,3",
+    widths: Annotated[
+        str, typer.Option(help="Filter widths: 3,3,3 sees 27 frames, 3,3,3,3 sees 81; 1 makes it deeper.")
+    ] = "3,3,3",
     channels: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 512,
     causal: Annotated[bool, typer.Option(help="Look back only, for live use.")] = False,
     batch: Annotated[int, typer.Option(help="Windows a step; a GPU likes 4096.")] = 512,
-    initial: Annotated[Path | None, typer.Option(help="Weights of the same shape to start from.")] = None,
+    initial: Annotated[Path | None, typer.Option(help="Weights to start from, of this shape or a smaller one.")] = None,
     unlabelled: Annotated[
         list[Path] | None,
         typer.Option(help="Takes or VideoPose3D key-points without 3D to learn from as well. Repeatable."),

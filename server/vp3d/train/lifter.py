@@ -24,6 +24,7 @@ from vp3d.lift.model import Architecture, TemporalModel
 from vp3d.progress import Progress, silent
 from vp3d.train.dice import Dice
 from vp3d.train.filmed import Filmed, read_filmed
+from vp3d.train.grow import can_grow, grow
 from vp3d.train.recipes import RECIPES, Recipe
 from vp3d.train.recording import Recording
 from vp3d.train.recordings import minutes, read_recordings, split
@@ -40,7 +41,8 @@ class LifterSettings:
     Attributes:
         motion: zip archives or folders of motion capture.
         output: safetensors file to write; the state to resume from lies beside it as `OUTPUT.training`.
-        initial: weights of the same architecture to start from instead of random ones.
+        initial: weights to start from instead of random ones, of the same architecture or a smaller one
+            (`grow`).
         steps: optimiser steps in all.
         seed: of the split, the initial weights and the examples.
         device: "auto", "cpu", "cuda" or "mps".
@@ -273,13 +275,14 @@ def _networks(architecture: Architecture, settings: LifterSettings, trajectory: 
     networks = [TemporalModel(each, strided=True, dropout=settings.recipe.dropout) for each in architectures]
     if settings.initial is not None:
         initial = load(settings.initial)
-        if initial.architecture != architecture:
+        if not can_grow(initial.architecture, architecture):
             raise UserError(
                 f"The weights {settings.initial.name} are of another architecture.",
-                "Give its widths and channels, and whether it is causal.",
+                "Give its widths and channels, or more of them, and whether it is causal.",
             )
         for network, weights in zip(networks, (initial.pose, initial.trajectory), strict=False):
-            network.load_state_dict({name: tensor.float() for name, tensor in (weights or {}).items()}, strict=False)
+            if weights:
+                grow(weights, network)
     return Networks(*networks).to(choose_device(settings.device))
 
 

@@ -90,10 +90,11 @@ def test_the_published_recipe_trains_and_resumes_too(recordings, settings, tmp_p
     assert whole["settings"]["recipe"]["optimiser"] == "amsgrad"
 
 
-def test_training_goes_on_from_given_weights(recordings, settings):
+@pytest.mark.parametrize("widths", [(3, 3, 3), (3, 3, 3, 1)])
+def test_training_goes_on_from_given_weights_deeper_where_wished(recordings, settings, widths):
     train_on(recordings, settings)
     tuned = replace(settings, initial=settings.output, output=settings.output.with_name("tuned.safetensors"), steps=1)
-    tuned = replace(tuned, recipe=replace(tuned.recipe, learning_rate=0.0))
+    tuned = replace(tuned, widths=widths, recipe=replace(tuned.recipe, learning_rate=0.0))
     train_on(recordings, tuned)
     one, two = (load_lifter(each.output) for each in (settings, tuned))
     joints = np.random.default_rng(0).uniform(100, 500, (40, 21, 2))
@@ -102,8 +103,10 @@ def test_training_goes_on_from_given_weights(recordings, settings):
     ]
     # Only the running statistics of the normalisation move, one step's worth.
     assert np.abs(poses[0] - poses[1]).max() < 0.1 * np.abs(poses[0]).max()
-    with pytest.raises(UserError, match="architecture"):
-        train_on(recordings, replace(tuned, channels=16, output=settings.output.with_name("other.safetensors")))
+    other = replace(tuned, output=settings.output.with_name("other.safetensors"))
+    for change in ({"channels": 16}, {"widths": (3, 3)}, {"causal": True}):
+        with pytest.raises(UserError, match="architecture"):
+            train_on(recordings, replace(other, **change))
 
 
 def test_examples_are_consistent(recordings):
