@@ -2,4 +2,6 @@
 
 from .registration import of_modules
 
-register, unregister = of_modules(__package__, ("preferences", "capture", "camera", "retarget", "clean", "setup"))
+register, unregister = of_modules(
+    __package__, ("preferences", "capture", "camera", "retarget", "clean", "setup", "models")
+)

@@ -48,7 +48,8 @@ class Recorder:
                 draw_item(None, bpy.context, self, given["dataptr"], item, 0, None, "", 0, 0)
         elif given.get("text"):
             self.drawn.append(given["text"])
-        return Recorder(self.drawn, self.enabled)
+        made = Recorder(self.drawn, self.enabled)
+        return (made, made) if function == "panel" else made  # its header, and its body as if it were open
 
 
 class _Settings:

@@ -44,7 +44,7 @@ class Task:
         with path.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # held open: a child that reads it ends with Blender
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=home,
@@ -70,6 +70,7 @@ class Task:
                 self._handle(json.loads(line))
         if code is not None:
             self._output.close()
+            self._process.stdin.close()
             self.running = False
             if code and not self.message:
                 self.fail(f"The {self.name} stopped unexpectedly (exit code {code}).", "Open the log, and try again.")

@@ -170,6 +170,6 @@ def _print_line(type_: str, **fields: object) -> None:
 
 
 def _leave_with_stdin() -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not through sys.stdin, whose lock the interpreter wants for a clean end
         pass
     os._exit(1)  # a download may wait for the network: nothing but an immediate exit ends it now
