@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from .backend import environment
+from .backend import environment, session
 
 PACKAGE = __package__
 """What Blender calls this add-on."""
@@ -14,9 +14,18 @@ PACKAGE = __package__
 
 def folder() -> Path:
     """The folder of environments, models, caches, logs and takes."""
-    addon = bpy.context.preferences.addons.get(PACKAGE)  # absent where the package is registered without being enabled
-    chosen = addon.preferences.home if addon else ""
+    chosen = preferences.home if (preferences := _preferences()) else ""
     return Path(bpy.path.abspath(chosen)) if chosen else environment.default_home()
+
+
+def idle_seconds() -> float:
+    """How long a server waits for another capture before it ends."""
+    return preferences.idle_minutes * 60.0 if (preferences := _preferences()) else session.IDLE_SECONDS
+
+
+def mirror() -> str:
+    """Address to download weights from instead of the official ones; empty for those."""
+    return preferences.mirror if (preferences := _preferences()) else ""
 
 
 def server_environment() -> environment.Environment:
@@ -27,6 +36,11 @@ def server_environment() -> environment.Environment:
 def look_again() -> None:
     """Have the next `server_environment` read at once."""
     _read.cache_clear()
+
+
+def _preferences() -> bpy.types.AddonPreferences | None:
+    addon = bpy.context.preferences.addons.get(PACKAGE)  # absent where the package is registered without being enabled
+    return addon.preferences if addon else None
 
 
 @lru_cache(maxsize=1)

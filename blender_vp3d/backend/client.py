@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from ..common import protocol
-from .environment import Environment, child_variables
+from .environment import Environment, Remedy, child_variables
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ STOP_SECONDS = 2.0
 """How long the server may take to end by itself, and then again after being told to terminate."""
 LOGS_KEPT = 5
 _READ_SECONDS = 0.005  # a tick stops reading after this time; the rest waits for the next one
-_REPAIR = "Press Repair in the add-on's preferences."
+_REPAIR = "Repair the pose server, here or in the add-on's preferences."
 _TAIL = 4000  # bytes of the log that go into a report
 
 
@@ -38,13 +38,19 @@ class ServerError(Exception):
         message: one sentence saying what happened.
         hint: one sentence saying what to do, or empty.
         details: the end of the server's log.
+        remedy: what the installer can do about it, if it can.
+        lasting: whether another start would end in the same way.
     """
 
-    def __init__(self, message: str, hint: str = "", details: str = "") -> None:
+    def __init__(
+        self, message: str, hint: str = "", details: str = "", remedy: Remedy | None = None, lasting: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = details
+        self.remedy = remedy
+        self.lasting = lasting
 
 
 class Phase(Enum):
@@ -76,10 +82,18 @@ class Server:
         command = command or [str(environment.python), "-I", "-u", "-X", "utf8", "-m", "vp3d", "serve"]
         self._folder = Path()
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="vp3d-"))
-            self._ready_file = self._folder / "ready.json"
             self.log = new_log(environment.log_folder, "server")
-            with self.log.open("wb") as log:
+            log = self.log.open("wb")
+        except OSError as error:
+            raise ServerError(
+                f"Nothing can be written to {environment.home}: {error.strerror or error}.",
+                "Free some space there, or choose another Data Folder in the add-on's preferences.",
+                lasting=True,
+            ) from error
+        try:
+            with log:
+                self._folder = Path(tempfile.mkdtemp(prefix="vp3d-"))
+                self._ready_file = self._folder / "ready.json"
                 self._process = subprocess.Popen(
                     [*command, "--ready-file", str(self._ready_file)],
                     stdin=subprocess.PIPE,
@@ -91,7 +105,8 @@ class Server:
                 )
         except OSError as error:
             self._remove_folder()
-            raise ServerError(f"The pose server cannot be started: {error.strerror or error}.", _REPAIR) from error
+            message = f"The pose server cannot be started: {error.strerror or error}."
+            raise ServerError(message, _REPAIR, remedy=Remedy.REPAIR) from error
         self._deadline = time.monotonic() + START_SECONDS
 
     @property
@@ -202,6 +217,7 @@ class Server:
             return
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._lose("The pose server does not accept a connection.")
+        self._remove_folder()  # it has told the port; a killed Blender leaves no folder behind
         self.phase = Phase.GREETING
         self.send("hello", protocol=protocol.PROTOCOL, token=self._token)
 
@@ -215,17 +231,22 @@ class Server:
         logger.info("connected to server %s, process %s", message.get("version"), self.pid)
 
     def _check_protocol(self, number: object) -> None:
-        if number != protocol.PROTOCOL:
-            self._lose(
-                f"The installed pose server speaks protocol {number}, and this add-on speaks {protocol.PROTOCOL}.",
-                _REPAIR,
-            )
+        if number == protocol.PROTOCOL:
+            return
+        newer = isinstance(number, int) and number > protocol.PROTOCOL
+        self._lose(
+            f"The installed pose server is {'newer' if newer else 'older'} than this add-on "
+            f"(protocol {number} instead of {protocol.PROTOCOL}).",
+            "Update the add-on." if newer else "Update the environment of the pose server.",
+            None if newer else Remedy.UPDATE,
+            lasting=True,
+        )
 
     def _check_start(self) -> None:
         if self._process.poll() is not None:
-            self._lose(None)
+            self._lose(None, _REPAIR, Remedy.REPAIR)
         if time.monotonic() > self._deadline:
-            self._lose("The pose server takes too long to start.")
+            self._lose("The pose server takes too long to start.", _REPAIR, Remedy.REPAIR)
 
     def _flush(self) -> None:
         if self._socket is None or not self._outgoing or self.phase is Phase.CONNECTING:
@@ -252,7 +273,7 @@ class Server:
         if not self._received:  # what came before the end is delivered first
             self._lose(None)
 
-    def _lose(self, message: str | None, hint: str = "") -> None:
+    def _lose(self, message: str | None, hint: str = "", remedy: Remedy | None = None, lasting: bool = False) -> None:
         """End what is left of the process and raise ServerError; without a message, say how the process ended."""
         if message is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -261,7 +282,7 @@ class Server:
         details = self.log_tail()
         self.kill()
         self._poll_stop()
-        raise ServerError(message, hint or "If it happens again, open the log.", details)
+        raise ServerError(message, hint or "If it happens again, open the log.", details, remedy, lasting)
 
     def _hang_up(self) -> None:
         if self._socket is not None:

@@ -32,6 +32,13 @@ SENTENCES = {
 }
 
 
+class Remedy(Enum):
+    """What of the installer helps against a failure."""
+
+    REPAIR = "repair"
+    UPDATE = "update"
+
+
 @dataclass(frozen=True)
 class Environment:
     """The server's environment under one home folder."""

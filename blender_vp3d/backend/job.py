@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from .environment import Remedy
+
 
 class JobState(Enum):
     """How far a job is."""
@@ -33,6 +35,8 @@ class Job:
         fps: frames per second of the stage, None while unknown.
         remaining_s: seconds left in the stage, None while unknown.
         message: one sentence saying why it failed; `hint` says what to do, `details` is for a report.
+        remedy: what the installer can do about the failure, if it can.
+        lost: whether it failed because the server was lost, so that the same again may end well.
         summary: what was found, as the protocol's `result.summary`; empty until DONE.
     """
 
@@ -49,6 +53,8 @@ class Job:
     message: str = ""
     hint: str = ""
     details: str = ""
+    remedy: Remedy | None = None
+    lost: bool = False
     summary: dict = field(default_factory=dict)
 
     @property
@@ -60,6 +66,10 @@ class Job:
     def fraction(self) -> float:
         """How much of the stage is done, 0..1."""
         return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+    def again(self) -> "Job":
+        """A new job that asks for the same."""
+        return Job(self.video, self.take, self.options)
 
     def handle(self, message: dict) -> None:
         """Take in one message of the server; those of other jobs and those after the end change nothing."""
@@ -79,10 +89,10 @@ class Job:
             case "error":
                 self.fail(message["message"], message["hint"], message["details"])
 
-    def fail(self, message: str, hint: str = "", details: str = "") -> None:
+    def fail(self, message: str, hint: str = "", details: str = "", remedy: Remedy | None = None) -> None:
         """End the job with a sentence."""
         self.state = JobState.FAILED
-        self.message, self.hint, self.details = message, hint, details
+        self.message, self.hint, self.details, self.remedy = message, hint, details, remedy
 
     def report(self) -> str:
         """All that helps somebody else to understand a failure, as text."""

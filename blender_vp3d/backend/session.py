@@ -13,11 +13,15 @@ logger = logging.getLogger(__name__)
 RESPAWN_SECONDS = 5.0
 """Least time between two starts of the server, so that a broken one never makes the machine spin."""
 ATTEMPTS = 2
-"""How often a server that does not come up is started for one job."""
+"""How often a server that does not come up is started for one job; then the user has to ask for it."""
 CANCEL_SECONDS = 5.0
 """How long the server may take to honour a cancel before it is killed."""
-IDLE_SECONDS = 120.0
-"""How long a server waits for the next job before it is ended to give its memory back."""
+SILENCE_SECONDS = 180.0
+"""How long a server, which tells every few seconds how far it is, may say nothing before it counts as hung."""
+IDLE_SECONDS = 300.0
+"""How long a server waits for the next job before it ends, unless the preferences say otherwise."""
+_LONGEST_PAUSE = 1.0
+"""Of the time between two ticks, what counts as silence (s): the server answers for no sleep and no render of ours."""
 
 
 class Session:
@@ -25,19 +29,23 @@ class Session:
 
     Attributes:
         job: the latest job, None before the first.
+        idle_seconds: how long a server waits for another job before it ends.
         longest_tick: s, the longest that a tick has taken.
     """
 
     def __init__(self, start_server: Callable[[Environment], Server] = Server) -> None:
         self.job: Job | None = None
         self.server: Server | None = None
+        self.idle_seconds = IDLE_SECONDS
         self.longest_tick = 0.0
         self._start_server = start_server
         self._environment: Environment
         self._ending: list[Server] = []
         self._attempts = 0
         self._may_start_at = 0.0
-        self._deadline = 0.0  # of a cancel or of idleness
+        self._cancel_until = 0.0
+        self._ticked_at = 0.0
+        self._silence = 0.0
 
     @property
     def running(self) -> Job | None:
@@ -62,10 +70,9 @@ class Session:
         job = self.running
         if job and job.state is JobState.STARTING:
             job.state = JobState.CANCELLED
-            self._deadline = time.monotonic() + IDLE_SECONDS
         elif job and job.state is JobState.RUNNING and self.server:
             job.state = JobState.CANCELLING
-            self._deadline = time.monotonic() + CANCEL_SECONDS
+            self._cancel_until = time.monotonic() + CANCEL_SECONDS
             self.server.send("cancel", job=job.id)
 
     def tick(self) -> bool:
@@ -107,34 +114,43 @@ class Session:
                 self._attempts += 1
                 self.server = self._start_server(self._environment)
             return
-        for message in server.poll():
-            if job:
-                job.handle(message)
+        messages = server.poll()
+        self._silence = 0.0 if messages else self._silence + min(now - self._ticked_at, _LONGEST_PAUSE)
+        self._ticked_at = now
         if job is None:
-            if now > self._deadline:
-                self._retire()
-        elif not job.active:
-            self._deadline = now + IDLE_SECONDS
-        elif job.state is JobState.STARTING and server.phase is Phase.READY:
+            return
+        for message in messages:
+            job.handle(message)
+        if job.state is JobState.STARTING and server.phase is Phase.READY:
             job.state = JobState.RUNNING
-            server.send("start", job=job.id, video=str(job.video), take=str(job.take), options=job.options)
-        elif job.state is JobState.CANCELLING and now > self._deadline:
+            self._silence = 0.0
+            what = {"video": str(job.video), "take": str(job.take), "options": job.options}
+            server.send("start", job=job.id, idle_s=self.idle_seconds, **what)
+        elif job.state is JobState.CANCELLING and now > self._cancel_until:
             job.state = JobState.CANCELLED
             self._retire(at_once=True)
+        elif job.state is JobState.RUNNING and self._silence > SILENCE_SECONDS:
+            server.kill()
+            raise ServerError("The pose server does not answer any more.", details=server.log_tail())
 
     def _lost(self, error: ServerError) -> None:
-        logger.warning("server lost: %s", error.message)
         self._retire()
         job = self.running
         if job is None:
+            logger.info("the idle server is gone: %s", error.message)
             return
+        logger.warning("server lost: %s", error.message)
+        job.lost = True
         if job.state is JobState.CANCELLING:
             job.state = JobState.CANCELLED
-        elif job.state is JobState.RUNNING:
-            hint = "Press Capture again: what was finished is kept, and it goes on from there."
+        elif job.stage:
+            hint = "Try again: what was finished is kept, and the capture goes on from there."
             job.fail(error.message, hint, error.details)
-        elif self._attempts >= ATTEMPTS:
-            job.fail(error.message, error.hint, error.details)
+        elif error.lasting or self._attempts >= ATTEMPTS:
+            tried = "" if error.lasting else f"It was started {self._attempts} times. "
+            job.fail(error.message, tried + error.hint, error.details, error.remedy)
+        else:
+            job.state = JobState.STARTING
 
     def _retire(self, at_once: bool = False) -> None:
         if self.server is None:

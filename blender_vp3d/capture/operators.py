@@ -130,9 +130,8 @@ class VP3D_OT_capture(bpy.types.Operator):
             options = settings.options()
         except ValueError as error:
             return _refuse(self, str(error))
-        environment = data_home.server_environment()
         name = video_title(video.name) or "take"
-        take = environment.takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
+        take = data_home.server_environment().takes_folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
         if settings.adapt:
             options["adapt"] = str(take.with_suffix(".lifter.safetensors"))
         if settings.gives_camera:
@@ -141,12 +140,23 @@ class VP3D_OT_capture(bpy.types.Operator):
                 given.for_video(context, video, settings).write(Path(options["camera_file"]))
             except given.GivenError as error:
                 return _refuse(self, str(error))
-        job = Job(video=video, take=take, options=options)
-        running.start(job, environment)
-        # only background mode comes here with the job ended
-        if job.state is JobState.FAILED:
-            return _refuse(self, f"{job.message} {job.hint}".strip())
-        return {"FINISHED"}
+        return _begin(self, Job(video=video, take=take, options=options))
+
+
+class VP3D_OT_try_again(bpy.types.Operator):
+    """Capture the same video with the same settings again; what was finished is kept, and it goes on from there"""
+
+    bl_idname = "vp3d.try_again"
+    bl_label = "Try Again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only after a failure."""
+        return VP3D_OT_copy_report.poll(context) and VP3D_OT_capture.poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Start the job anew."""
+        return _begin(self, running.session.job.again())
 
 
 class VP3D_OT_cancel(bpy.types.Operator):
@@ -332,6 +342,14 @@ class VP3D_FH_take(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
+def _begin(operator: bpy.types.Operator, job: Job) -> set[str]:
+    running.start(job, data_home.server_environment())
+    # only background mode comes here with the job ended
+    if job.state is JobState.FAILED:
+        return _refuse(operator, f"{job.message} {job.hint}".strip())
+    return {"FINISHED"}
+
+
 def _refuse(operator: bpy.types.Operator, sentence: str) -> set[str]:
     operator.report({"ERROR"}, sentence)
     return {"CANCELLED"}
@@ -342,6 +360,7 @@ classes = (
     VP3D_OT_add_views,
     VP3D_OT_remove_view,
     VP3D_OT_capture,
+    VP3D_OT_try_again,
     VP3D_OT_cancel,
     VP3D_OT_apply_take,
     VP3D_OT_import_take,

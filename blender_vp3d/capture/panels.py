@@ -4,6 +4,7 @@ from pathlib import Path
 
 import bpy
 
+from ..backend.environment import Remedy
 from ..backend.job import Job, JobState
 from ..camera import plate
 from ..frame_range import draw_frame_range
@@ -18,6 +19,7 @@ _LENS = {
     "file": ("calibration", "calibration_camera"),
 }
 """What each way to tell the lens asks for."""
+_REMEDIES = {Remedy.REPAIR: "Repair Pose Server", Remedy.UPDATE: "Update Pose Server"}
 
 
 class _Sidebar:
@@ -250,6 +252,10 @@ def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: J
     paragraph(sentence, context, job.message, "ERROR")
     if job.hint:
         paragraph(box, context, job.hint)
+    if job.remedy:
+        box.operator("vp3d.install", text=_REMEDIES[job.remedy], icon="IMPORT")
+    if job.lost:
+        box.operator("vp3d.try_again", icon="FILE_REFRESH")
     row = box.row(align=True)
     row.operator("vp3d.copy_report", icon="COPYDOWN")
     row.operator("vp3d.open_log", icon="TEXT")

@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
-from .. import ticker
+from .. import data_home, ticker
 from ..backend.environment import Environment
 from ..backend.job import Job, JobState
 from ..backend.session import Session
@@ -21,6 +21,7 @@ _listed: tuple[Path, dict] | None = None
 
 def start(job: Job, environment: Environment) -> None:
     """Begin a capture. With a window this returns at once; in background mode it returns when the job has ended."""
+    session.idle_seconds = data_home.idle_seconds()
     session.start(job, environment)
     ticker.watch(tick)
     if bpy.app.background:

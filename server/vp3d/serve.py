@@ -1,14 +1,21 @@
 """The server behind the add-on: one client over loopback, one job at a time (messages: `vp3d.common.protocol`).
 
 The main thread runs the jobs; one thread listens to the client and one to stdin. When either ends, Blender is gone
-and the process ends at once, whatever it is doing: finished stages are on disk already.
+and the process ends at once, whatever it is doing: finished stages are on disk already. Without a job it ends after a
+while by itself, and the add-on starts another one when there is need.
 """
 
+import contextlib
+import ctypes
+import gc
 import hmac
+import itertools
 import json
 import logging
 import os
 import queue
+import select
+import signal
 import socket
 import sys
 import threading
@@ -26,11 +33,18 @@ from vp3d.files import check_output
 log = logging.getLogger(__name__)
 
 TOKEN_WAIT = 10.0  # s that a client has for its token
+HELLO_LIMIT = 4096  # bytes that it may say before it is known
+JOBS = 100  # captures that may wait
+MISMATCH = "Update the add-on and the environment of the pose server together."
+STRANGERS = 16  # connections heard at the same time, before one of them is known
 PROGRESS_INTERVAL = 0.1  # s between two progress messages of one stage
+SIGN_OF_LIFE = 5.0  # s after which the latest progress is told again, so that the add-on knows a hung server
+IDLE = 120.0  # s to wait for a job, until one says otherwise
+LONGEST_IDLE = 24 * 3600.0  # s
 
 
 def serve(ready_file: Path) -> None:
-    """Serve one client until it leaves, says `shutdown`, or stdin ends.
+    """Serve one client until it leaves, says `shutdown`, has no job for a while, or stdin ends.
 
     Args:
         ready_file: where to write `{"port", "pid", "protocol"}` once the server listens.
@@ -41,16 +55,31 @@ def serve(ready_file: Path) -> None:
     token = os.environ.pop(protocol.TOKEN_VARIABLE, "")
     if len(token) < 32:
         raise UserError("The server was started without a token.", "Start it from Blender; it is not for use by hand.")
+    _end_with_parent()
     threading.Thread(target=_leave_with_stdin, daemon=True).start()
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=STRANGERS) as listener:
         _write_ready(ready_file, listener.getsockname()[1])
-        connection = _accept(listener, token)
+        connection, decoder = _accept(listener, token)
     log.info("a client is connected")
-    client = _Client(connection)
+    client = _Client(connection, decoder)
     client.send("hello", protocol=protocol.PROTOCOL, version=__version__, pid=os.getpid())
     threading.Thread(target=client.listen, daemon=True).start()
+    threading.Thread(target=client.show_life, daemon=True).start()
+    idle = IDLE
     while True:
-        _run(client, client.jobs.get())
+        try:
+            job = client.jobs.get(timeout=idle)
+        except queue.Empty:
+            _leave(f"no job for {idle:.0f} s")
+        idle = job.get("idle_s", idle)
+        _run(client, job)
+        _free_memory()
+
+
+def _end_with_parent() -> None:
+    """On Linux the system ends this process with Blender, even while it is stopped or a library holds Python's lock."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _leave_with_stdin() -> None:
@@ -72,41 +101,59 @@ def _write_ready(path: Path, port: int) -> None:
     partial.replace(path)
 
 
-def _accept(listener: socket.socket, token: str) -> socket.socket:
-    """The first connection that knows the token; every other is closed without a word."""
+def _accept(listener: socket.socket, token: str) -> tuple[socket.socket, protocol.Decoder]:
+    """The first connection that knows the token, and what it has said; every other is closed without a word.
+
+    Strangers are heard side by side: one that is silent keeps nobody out.
+    """
+    strangers: dict[socket.socket, tuple[protocol.Decoder, float]] = {}
     while True:
-        connection, _ = listener.accept()
-        connection.settimeout(TOKEN_WAIT)
-        try:
-            hello = _first_message(connection)
-        except (protocol.ProtocolError, OSError):
-            hello = {}
-        given = hello.get("token") if hello.get("type") == "hello" else None
-        if isinstance(given, str) and hmac.compare_digest(given.encode(), token.encode()):
-            connection.settimeout(None)
-            return connection
-        log.warning("a connection without the token was refused")
-        connection.close()
+        now = time.monotonic()
+        for connection, (_, since) in list(strangers.items()):
+            if now - since > TOKEN_WAIT or len(strangers) > STRANGERS:
+                _refuse(connection, strangers)
+        for connection in select.select([listener, *strangers], [], [], TOKEN_WAIT)[0]:
+            if connection is listener:
+                with contextlib.suppress(OSError):  # gone again already
+                    strangers[listener.accept()[0]] = protocol.Decoder(HELLO_LIMIT), now
+                continue
+            decoder = strangers[connection][0]
+            try:
+                data = connection.recv(HELLO_LIMIT)
+                hello = next(decoder.feed(data), None if data else {})
+            except (protocol.ProtocolError, OSError):
+                hello = {}
+            if hello is not None and _knows(hello, token):
+                del strangers[connection]
+                for other in list(strangers):
+                    _refuse(other, strangers)
+                decoder.limit = protocol.LINE_LIMIT
+                return connection, decoder
+            if hello is not None:
+                _refuse(connection, strangers)
 
 
-def _first_message(connection: socket.socket) -> dict:
-    decoder, deadline = protocol.Decoder(), time.monotonic() + TOKEN_WAIT
-    while time.monotonic() < deadline:
-        data = connection.recv(4096)
-        if not data:
-            break
-        for message in decoder.feed(data):
-            return message
-    return {}
+def _refuse(connection: socket.socket, strangers: dict) -> None:
+    log.warning("a connection without the token was refused")
+    del strangers[connection]
+    connection.close()
+
+
+def _knows(hello: dict, token: str) -> bool:
+    given = hello.get("token") if hello.get("type") == "hello" else None
+    # a lone surrogate has no bytes in UTF-8
+    return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), token.encode())
 
 
 class _Client:
     """The add-on's end of the connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, decoder: protocol.Decoder) -> None:
         self.jobs: queue.Queue[dict] = queue.Queue()
+        self.progress: dict | None = None  # of the running job, as told last
         self._cancelled: set[str] = set()
         self._connection = connection
+        self._decoder = decoder
         self._sending = threading.Lock()
 
     def send(self, type_: str, **fields: object) -> None:
@@ -117,22 +164,47 @@ class _Client:
         except OSError:
             _leave("the client cannot be reached")
 
+    def show_life(self) -> None:
+        while True:
+            time.sleep(SIGN_OF_LIFE)
+            if progress := self.progress:
+                self.send("progress", **progress)
+
     def cancelled(self, job: str) -> bool:
         return job in self._cancelled
 
     def listen(self) -> None:
-        decoder = protocol.Decoder()
         try:
+            self._take(b"")  # what came together with the greeting
             while data := self._connection.recv(65536):
-                for message in decoder.feed(data):
-                    self._handle(message)
-        except (OSError, protocol.ProtocolError) as error:
+                self._take(data)
+        except OSError as error:
             _leave(f"the connection broke: {error}")
+        except Exception:
+            log.exception("listening failed")
+            _leave("nobody listens any more")
         _leave("the client left")
+
+    def _take(self, data: bytes) -> None:
+        while True:
+            try:
+                for message in self._decoder.feed(data):
+                    self._handle(message)
+                return
+            except protocol.ProtocolError as error:
+                # a running job is not given up for it
+                log.warning("a message was refused: %s", error)
+                self.send("error", job="", message=str(error), hint=MISMATCH, details="", cancelled=False)
+                data = b""
 
     def _handle(self, message: dict) -> None:
         match message["type"]:
             case "start":
+                if len(message["job"]) > 100 or self.jobs.qsize() >= JOBS:
+                    raise protocol.ProtocolError("There are more captures than can be waited for.")
+                idle = message.get("idle_s", IDLE)
+                if isinstance(idle, bool) or not isinstance(idle, int | float) or not 0 < idle <= LONGEST_IDLE:
+                    raise protocol.ProtocolError("A message of type 'start' lacks a proper 'idle_s'.")
                 self.jobs.put(message)
             case "cancel":
                 self._cancelled.add(message["job"])
@@ -146,10 +218,12 @@ def _run(client: _Client, start: dict) -> None:
     job = start["job"]
 
     def fail(message: str, hint: str = "", details: str = "", cancelled: bool = False) -> None:
-        client.send("error", job=job, message=message, hint=hint, details=details[-20000:], cancelled=cancelled)
+        client.send(
+            "error", job=job, message=message[:2000], hint=hint[:2000], details=details[-20000:], cancelled=cancelled
+        )
 
     try:
-        summary = _capture(start, _reporter(client, job))
+        take, summary = _capture(start, _reporter(client, job))
     except Cancelled:
         fail("The capture was stopped.", "Finished stages are kept for the next capture.", cancelled=True)
     except (UserError, TakeError) as error:
@@ -160,18 +234,40 @@ def _run(client: _Client, start: dict) -> None:
         log.exception("job %s failed", job)
         fail(f"The capture failed unexpectedly ({type(error).__name__}).", "Copy the report.", traceback.format_exc())
     else:
-        client.send("result", job=job, take=start["take"], summary=summary)
+        client.send("result", job=job, take=str(take), summary=summary)
+    finally:
+        client.progress = None
 
 
-def _capture(start: dict, progress: Callable[[str, int, int], None]) -> dict:
+def _free_memory() -> None:
+    """Give back what a job leaves behind: on graphics cards to other programs, on Linux to the system."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    elif torch and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)
+
+
+def _unused(path: Path) -> Path:
+    """`path`, or a name with a number where another Blender, or a clock that was set back, has used it."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([path], others) if not candidate.exists())
+
+
+def _capture(start: dict, progress: Callable[[str, int, int], None]) -> tuple[Path, dict]:
     progress("load", 0, 1)
     from vp3d import pipeline  # torch and OpenVINO take seconds, and `hello` must not wait for them
     from vp3d.common import take as takes
 
     check_output(Path(start["take"]), Path(start["video"]))
     take = pipeline.capture(Path(start["video"]), pipeline.Options.from_message(start["options"]), progress)
-    takes.save(take, start["take"])
-    return {
+    path = _unused(Path(start["take"]))
+    takes.save(take, path)
+    return path, {
         "people": take.report["people"],
         "detector": take.report["detector"]["description"],
         "lens": take.report["lens"]["note"],
@@ -196,8 +292,8 @@ def _reporter(client: _Client, job: str) -> Callable[[str, int, int], None]:
         start, first = begun.setdefault(stage, (now, done))
         rate = (done - first) / (now - start) if now > start else 0.0
         remaining = (total - done) / rate if rate > 0 else None
-        client.send(
-            "progress", job=job, stage=stage, done=int(done), total=int(total), fps=float(rate), remaining_s=remaining
-        )
+        told = {"job": job, "stage": stage, "done": int(done), "total": int(total)}
+        client.progress = {**told, "fps": float(rate), "remaining_s": remaining}
+        client.send("progress", **client.progress)
 
     return report

@@ -124,6 +124,10 @@ def test_it_ends_with_the_connection(server: Server) -> None:
 
 
 def test_it_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    _end_with_parent(tmp_path)
+
+
+def _end_with_parent(tmp_path: Path, stop_child: bool = False) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]; import pathlib, time; from test_serve import Server;"
         "server = Server(pathlib.Path(sys.argv[1])); server.connect();"
@@ -132,6 +136,8 @@ def test_it_ends_with_a_killed_parent(tmp_path: Path) -> None:
     folders = [str(Path(__file__).parent), str(Path(takes.__file__).parents[2])]
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *folders], stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
+    if stop_child:
+        os.kill(child, signal.SIGSTOP)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     deadline = time.monotonic() + 2
@@ -151,6 +157,26 @@ def test_a_message_for_the_other_side_ends_it(server: Server) -> None:
     server.connect()
     server.send("progress", job="1", stage="x", done=0, total=1)
     assert server.ended(within=2)
+
+
+def test_it_ends_when_idle(server: Server, tmp_path: Path) -> None:
+    server.connect()
+    server.send("start", job="1", video="missing.mp4", take=str(tmp_path / "a.vp3d"), options={}, idle_s=0.2)
+    server.receive("error")
+    assert server.ended(within=10)
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("idle", [0, 1e9, "long"])
+def test_it_waits_no_absurd_time(server: Server, idle: object) -> None:
+    server.connect()
+    server.send("start", job="1", video="a.mp4", take="a.vp3d", options={}, idle_s=idle)
+    assert server.ended(within=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the child with its parent")
+def test_a_stopped_server_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    _end_with_parent(tmp_path, stop_child=True)
 
 
 def _start(server: Server, video: Path, take: Path, **options: object) -> None:

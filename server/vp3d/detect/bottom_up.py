@@ -1,5 +1,6 @@
 """Bottom-up detectors: one network over the whole image, joints grouped into people afterwards."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,15 @@ def _people(slots: list[np.ndarray], peaks: Peaks, scale: tuple[float, float]) -
     return people
 
 
+@functools.lru_cache(maxsize=2)
+def _network(weights: Path, changed: int) -> tuple[nn.Module, str]:
+    """The network of a weights file and its licence, kept for the next capture; `changed` is the file's time."""
+    if weights.suffix == ".safetensors":
+        trained = basic_network.load(weights)
+        return trained.build(), trained.licence
+    return load_network(weights), MODELS[WEIGHTS["bottom-up"]].licence
+
+
 class BottomUp:
     """A bottom-up network behind the `Detector` interface.
 
@@ -78,18 +88,19 @@ class BottomUp:
     def __init__(self, weights: Path, detail: str = "normal", device: str = "auto", quantised: bool = False) -> None:
         self.weights = weights
         network: nn.Module | Path
+        if quantised:
+            network, self.licence = weights, MODELS[WEIGHTS["bottom-up-int8"]].licence
+        else:
+            network, self.licence = _network(weights, weights.stat().st_mtime_ns if weights.exists() else 0)
         if weights.suffix == ".safetensors":
-            trained = basic_network.load(weights)
-            network, self.name, self.licence = trained.build(), "basic", trained.licence
+            self.name = "basic"
             self._short_side = basic_network.SHORT_SIDE[detail]
             self.description = (
                 f"The basic bottom-up detector ({weights.name}, short side {self._short_side} px) found everyone in "
                 "the picture at once; Lightweight OpenPose (8 MB of weights, downloaded once) would be more exact."
             )
         else:
-            network = weights if quantised else load_network(weights)
             self.name = "bottom-up-int8" if quantised else "bottom-up"
-            self.licence = MODELS[WEIGHTS[self.name]].licence
             self._short_side = SHORT_SIDE[detail]
             integers = ", 8-bit" if quantised else ""
             self.description = (

@@ -1,5 +1,7 @@
 """Run the network: through OpenVINO on the CPU, through torch on CUDA and MPS."""
 
+import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -43,7 +45,9 @@ def open_runtime(network: nn.Module | Path, device: str = "auto") -> Runtime:
     return OpenVinoRuntime(network) if device == "cpu" else TorchRuntime(network, device)
 
 
+@functools.lru_cache(maxsize=2)
 def _converted(network: nn.Module) -> "Model":
+    """A network for OpenVINO, made once: it takes most of the time to open a detector, and tracing keeps megabytes."""
     import openvino
 
     # Traced here because OpenVINO's own tracing runs the network several times more, to check a network without
@@ -86,7 +90,7 @@ class OpenVinoRuntime:
         import openvino  # only here, because a computer with a GPU does without
 
         self._core = openvino.Core()
-        self._model = _published(self._core, network) if isinstance(network, Path) else _converted(network)
+        self._model = _published(self._core, network) if isinstance(network, Path) else _converted(network).clone()
         self._size: tuple[int, ...] = ()
         self._requests: list[InferRequest] = []
         # The published files have the affinity maps first.
@@ -118,7 +122,7 @@ class TorchRuntime:
 
     def __init__(self, network: nn.Module, device: str) -> None:
         self._device = torch.device(device)
-        self._network = network.to(self._device)
+        self._network = copy.deepcopy(network).to(self._device)
 
     @torch.inference_mode()
     def run(self, images: np.ndarray) -> Iterator[Maps]:

@@ -26,7 +26,8 @@ listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]
 if mode == "refuses":
     listener.close()
-text = json.dumps({"port": port, "pid": os.getpid(), "protocol": 99 if mode == "other protocol" else 1})
+spoken = {"newer": 99, "older": 0}.get(mode, 1)
+text = json.dumps({"port": port, "pid": os.getpid(), "protocol": spoken})
 partial = ready_file.with_suffix(".part")
 partial.write_text("{" if mode == "damaged ready file" else text)
 partial.replace(ready_file)
@@ -56,6 +57,9 @@ for text in lines:
     if message["type"] != "start":
         continue
     job = message["job"]
+    if mode == "dies once" and not Path("died").exists():
+        Path("died").touch()
+        sys.exit(7)
     if mode == "dies while working":
         client.sendall(progress(job, 3))
         sys.stderr.write("last words\n")
@@ -71,6 +75,9 @@ for text in lines:
         client.sendall(piece)
         if mode == "in pieces":
             time.sleep(0.0005)
+    if mode == "tires of waiting":
+        time.sleep(message["idle_s"])
+        sys.exit()
     if mode == "dies after the result":
         client.close()
         os._exit(0)

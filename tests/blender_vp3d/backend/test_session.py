@@ -10,7 +10,7 @@ from processes import alive
 
 from blender_vp3d.backend import client, session
 from blender_vp3d.backend.client import Phase, Server, ServerError
-from blender_vp3d.backend.environment import Environment, State
+from blender_vp3d.backend.environment import Environment, Remedy, State
 from blender_vp3d.backend.job import Job, JobState
 from blender_vp3d.backend.session import Session
 
@@ -108,7 +108,6 @@ def test_another_environment_gets_a_server_of_its_own(sessions, environment, tmp
         ("not JSON", "cannot be understood"),
         ("endless line", "too long"),
         ("damaged ready file", "ready file is damaged"),
-        ("other protocol", "speaks protocol 99"),
     ],
 )
 def test_a_server_that_does_not_come_up_is_tried_twice_and_no_more(
@@ -120,10 +119,71 @@ def test_a_server_that_does_not_come_up_is_tried_twice_and_no_more(
     run(one, job, environment)
     assert job.state is JobState.FAILED
     assert words in job.message
-    assert job.hint
+    assert job.hint.startswith("It was started 2 times.")
     assert one._attempts == session.ATTEMPTS
     assert time.monotonic() - began >= 0.3, "the second start came too soon"
     wait(one, lambda: not one.tick())
+
+
+@pytest.mark.parametrize(
+    ("mode", "remedy", "hint"),
+    [
+        ("older", Remedy.UPDATE, "Update the environment of the pose server."),
+        ("newer", None, "Update the add-on."),
+    ],
+)
+def test_another_protocol_needs_an_update_and_no_second_start(sessions, environment, tmp_path, mode, remedy, hint):
+    one, job = sessions(mode), new_job(tmp_path)
+    run(one, job, environment)
+    assert f"is {mode} than this add-on" in job.message
+    assert (job.remedy, job.hint, job.lost) == (remedy, hint, True)
+    assert one._attempts == 1
+
+
+def test_trying_again_is_a_start_like_the_first(sessions, environment, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "RESPAWN_SECONDS", 0.1)
+    one, job = sessions("dies at start"), new_job(tmp_path)
+    run(one, job, environment)
+    assert job.remedy is Remedy.REPAIR
+    again = job.again()
+    assert (again.video, again.take, again.options) == (job.video, job.take, job.options)
+    assert again.id != job.id
+    run(one, again, environment)
+    assert (again.state, one._attempts) == (JobState.FAILED, session.ATTEMPTS)
+
+
+def test_a_server_that_dies_before_it_began_is_replaced(sessions, environment, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "RESPAWN_SECONDS", 0.1)
+    one, job = sessions("dies once"), new_job(tmp_path)
+    run(one, job, environment)
+    assert (job.state, one._attempts) == (JobState.DONE, 2)
+
+
+def test_a_home_where_nothing_can_be_written(sessions, tmp_path):
+    home = tmp_path / "home"
+    home.touch()
+    one, job = sessions("in one burst"), new_job(tmp_path)
+    run(one, job, Environment(home, State.READY))
+    assert job.message.startswith(f"Nothing can be written to {home}")
+    assert "Data Folder" in job.hint
+    assert one._attempts == 1
+
+
+def test_a_hung_server_is_ended_and_a_pause_of_blender_is_no_silence(sessions, environment, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(session, "_LONGEST_PAUSE", 0.1)
+    one, job = sessions("slow"), new_job(tmp_path)
+    run(one, job, environment, until=lambda job: job.done)
+    pid = one.server.pid
+    time.sleep(0.7)  # as in a long render
+    one.tick()
+    one.tick()
+    assert job.active
+    wait(one, lambda: not job.active)
+    assert job.message == "The pose server does not answer any more."
+    assert "goes on from there" in job.hint
+    wait(one, lambda: not one.tick())
+    assert not alive(pid)
 
 
 @pytest.mark.parametrize(("mode", "limit"), [("never ready", "START_SECONDS"), ("says nothing", "HELLO_SECONDS")])
@@ -159,7 +219,7 @@ def test_a_killed_server(sessions, environment, tmp_path):
     wait(one, lambda: not job.active)
     assert job.state is JobState.FAILED
     assert "signal 9" in job.message
-    assert "Press Capture again" in job.hint
+    assert "Try again" in job.hint
 
 
 def test_a_server_that_died_between_jobs_is_replaced(sessions, environment, tmp_path, monkeypatch):
@@ -213,14 +273,15 @@ def test_close_ends_even_a_deaf_server_in_bounded_time(sessions, environment, tm
     assert job.state is JobState.CANCELLED
 
 
-def test_an_idle_server_is_ended(sessions, environment, tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "IDLE_SECONDS", 0.2)
-    one = sessions("in one burst")
-    run(one, new_job(tmp_path), environment)
+def test_an_idle_server_may_end(sessions, environment, tmp_path):
+    one, job = sessions("tires of waiting"), new_job(tmp_path)
+    one.idle_seconds = 0.2
+    run(one, job, environment)
     pid = one.server.pid
     wait(one, lambda: not one.tick())
     assert one.server is None
     assert not alive(pid)
+    assert (job.state, job.message) == (JobState.DONE, "")
 
 
 def test_the_token_is_in_no_process_list(environment, monkeypatch):
