@@ -7,6 +7,7 @@ Videos and takes travel as paths.
 """
 
 import json
+import math
 from collections.abc import Iterator
 
 PROTOCOL = 1
@@ -47,31 +48,58 @@ def encode(type_: str, **fields: object) -> bytes:
 
 
 class Decoder:
-    """Turns received bytes, in whatever pieces they come, into messages."""
+    """Turns received bytes, in whatever pieces they come, into messages.
 
-    def __init__(self) -> None:
+    Attributes:
+        limit: longest message in bytes; of a longer one no more than that is ever kept.
+    """
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self.limit = limit
         self._buffer = bytearray()
+        self._skipping = False  # the rest of a message that was too long
 
     def feed(self, data: bytes) -> Iterator[dict]:
-        """Yield every message that `data` completes; raises ProtocolError at the first that is none."""
+        """Yield every message that `data` completes.
+
+        Raises ProtocolError at the first that is none; another call, with no data, goes on behind it.
+        """
         self._buffer += data
         while (end := self._buffer.find(b"\n")) >= 0:
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
+            if self._skipping:
+                self._skipping = False
+                continue
+            if len(line) > self.limit:
+                raise ProtocolError("A message is too long.")
             yield _decode(line)
-        if len(self._buffer) > LINE_LIMIT:
-            raise ProtocolError("A message is too long.")
+        if len(self._buffer) > self.limit:
+            self._buffer.clear()
+            if not self._skipping:
+                self._skipping = True
+                raise ProtocolError("A message is too long.")
 
 
 def _decode(line: bytes) -> dict:
-    if len(line) > LINE_LIMIT:
-        raise ProtocolError("A message is too long.")
     try:
-        message = json.loads(line)
+        message = json.loads(line.decode(), parse_int=_whole, parse_float=_real, parse_constant=_real)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("A message is not JSON.") from error
     _check(message)
     return message
+
+
+def _whole(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError("a number that no frame, person or file size has")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError("a number that is none")
+    return value
 
 
 def _check(message: object) -> None:

@@ -37,6 +37,11 @@ def test_any_cutting_gives_the_same_messages(cuts: list[int]) -> None:
         b'{"type": "progress", "job": "1", "stage": "x", "done": true, "total": 1}\n',
         b"\xff\xfe\n",
         b"[" * 100_000 + b"\n",
+        b'{"type": "hello", "protocol": NaN}\n',
+        b'{"type": "hello", "protocol": 1, "more": 1e999}\n',
+        b'{"type": "hello", "protocol": 1, "more": -Infinity}\n',
+        b'{"type": "hello", "protocol": 1' + b"0" * 5000 + b"}\n",
+        '{"type": "shutdown"}\n'.encode("utf-16"),
     ],
 )
 def test_what_is_no_message_is_refused(line: bytes) -> None:
@@ -49,6 +54,19 @@ def test_endless_lines_are_refused() -> None:
         list(protocol.Decoder().feed(b"x" * (protocol.LINE_LIMIT + 1)))
     with pytest.raises(protocol.ProtocolError, match="too long"):
         protocol.encode("error", job="1", message="", hint="", details="x" * protocol.LINE_LIMIT, cancelled=False)
+
+
+def test_what_comes_after_a_refused_message_is_read() -> None:
+    shutdown = protocol.encode("shutdown")
+    decoder, received, refused = protocol.Decoder(limit=100), [], 0
+    for data in (b"nonsense\n" + shutdown, b"x" * 250, b"x" * 250, b"x\n" + shutdown, b"y" * 101 + b"\n" + shutdown):
+        while True:
+            try:
+                received += list(decoder.feed(data))
+                break
+            except protocol.ProtocolError:
+                refused, data = refused + 1, b""
+    assert [message["type"] for message in received] == ["shutdown"] * 3 and refused == 3
 
 
 def test_own_mistakes_are_found_before_they_are_sent() -> None:
