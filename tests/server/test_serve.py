@@ -153,30 +153,55 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_a_message_for_the_other_side_ends_it(server: Server) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        protocol.encode("progress", job="1", stage="x", done=0, total=1),
+        b"GET / HTTP/1.1\n",
+        b'{"type": "start", "job": "1", "video": "a", "take": "b", "options": {"end": NaN}}\n',
+        b"\xff" * 3_000_000 + b"\n",
+        b"[" * 200_000 + b"\n",
+    ],
+)
+def test_what_is_no_message_is_answered_with_a_sentence_and_ends_nothing(server: Server, line: bytes) -> None:
     server.connect()
-    server.send("progress", job="1", stage="x", done=0, total=1)
-    assert server.ended(within=2)
+    server.socket.sendall(line)
+    error = server.receive("error")
+    assert error["job"] == "" and error["message"].endswith(".") and error["hint"]
+    server.send("cancel", job="1")
+    server.send("shutdown")
+    assert server.ended(within=5)
 
 
-def test_it_ends_when_idle(server: Server, tmp_path: Path) -> None:
-    server.connect()
-    server.send("start", job="1", video="missing.mp4", take=str(tmp_path / "a.vp3d"), options={}, idle_s=0.2)
-    server.receive("error")
-    assert server.ended(within=10)
-    assert server.process.returncode == 0
+def test_silent_strangers_keep_nobody_out(server: Server) -> None:
+    while not server.ready_file.exists():
+        time.sleep(0.01)
+    port = json.loads(server.ready_file.read_text())["port"]
+    with contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
+        assert server.connect()["type"] == "hello"
+        for stranger in strangers:
+            stranger.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(10) == b""
+        with pytest.raises(OSError):  # there is one client, and nobody listens any more
+            socket.create_connection(("127.0.0.1", port), timeout=5).recv(1)
 
 
-@pytest.mark.parametrize("idle", [0, 1e9, "long"])
-def test_it_waits_no_absurd_time(server: Server, idle: object) -> None:
-    server.connect()
-    server.send("start", job="1", video="a.mp4", take="a.vp3d", options={}, idle_s=idle)
-    assert server.ended(within=2)
+def test_a_token_that_is_no_text_is_refused(server: Server) -> None:
+    """A lone surrogate, which has no bytes to compare."""
+    with pytest.raises((ConnectionError, TimeoutError)):
+        server.connect(token="\ud800")
+    assert server.connect()["type"] == "hello"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the child with its parent")
-def test_a_stopped_server_ends_with_its_killed_parent(tmp_path: Path) -> None:
-    _end_with_parent(tmp_path, stop_child=True)
+def test_what_comes_together_with_the_greeting_is_heard(server: Server) -> None:
+    while not server.ready_file.exists():
+        time.sleep(0.01)
+    hello = protocol.encode("hello", protocol=protocol.PROTOCOL, token=TOKEN)
+    with socket.create_connection(("127.0.0.1", json.loads(server.ready_file.read_text())["port"])) as client:
+        client.sendall(hello + protocol.encode("shutdown"))
+        assert server.ended(within=5)
 
 
 def _start(server: Server, video: Path, take: Path, **options: object) -> None:
