@@ -204,6 +204,26 @@ def test_what_comes_together_with_the_greeting_is_heard(server: Server) -> None:
         assert server.ended(within=5)
 
 
+def test_it_ends_when_idle(server: Server, tmp_path: Path) -> None:
+    server.connect()
+    server.send("start", job="1", video="missing.mp4", take=str(tmp_path / "a.vp3d"), options={}, idle_s=0.2)
+    server.receive("error")
+    assert server.ended(within=10)
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("idle", [0, 1e9, "long"])
+def test_it_waits_no_absurd_time(server: Server, idle: object) -> None:
+    server.connect()
+    server.send("start", job="1", video="a.mp4", take="a.vp3d", options={}, idle_s=idle)
+    assert "idle_s" in server.receive("error")["message"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the child with its parent")
+def test_a_stopped_server_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    _end_with_parent(tmp_path, stop_child=True)
+
+
 def _start(server: Server, video: Path, take: Path, **options: object) -> None:
     server.send("start", job="1", video=str(video), take=str(take), options={"detector": "mediapipe", **options})
 
