@@ -187,6 +187,7 @@ class _Client:
 
     def _take(self, data: bytes) -> None:
         while True:
+            message = {}
             try:
                 for message in self._decoder.feed(data):
                     self._handle(message)
@@ -194,7 +195,8 @@ class _Client:
             except protocol.ProtocolError as error:
                 # a running job is not given up for it
                 log.warning("a message was refused: %s", error)
-                self.send("error", job="", message=str(error), hint=MISMATCH, details="", cancelled=False)
+                job = message.get("job", "")[:100]
+                self.send("error", job=job, message=str(error), hint=MISMATCH, details="", cancelled=False)
                 data = b""
 
     def _handle(self, message: dict) -> None:

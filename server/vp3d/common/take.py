@@ -19,7 +19,8 @@ import numpy as np
 VERSION = 1
 _FORMAT = "vp3d-take"
 _JSON_LIMIT = 16 << 20  # bytes; a report of thousands of warnings still fits
-_ARRAY_LIMIT = 2 << 30  # bytes of one array; 20 people for an hour at 60 fps need 1.1 GB
+_LIMIT = 4 << 30  # bytes of all arrays; 20 people for an hour at 60 fps need 2.6 GB
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
 
 # name: (dtype on disk, shape); P people, T frames, C cameras (1, or T where it moves), the numbers are fixed
 _ARRAYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
@@ -36,6 +37,16 @@ _ARRAYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "distortion": ("<f8", (5,)),
     "residual_px": ("<f4", ("P", "T", 17)),
 }
+
+# What a reader relies on where it is there. name: (type, least)
+_VIDEO: dict[str, tuple[type, int]] = {
+    "path": (str, 0), "name": (str, 0), "width": (int, 1), "height": (int, 1), "rotation": (int, -360),
+    "frame_count": (int, 0), "start": (int, 0), "end": (int, 0), "every": (int, 1),
+}  # fmt: skip
+_REPORT: dict[str, type] = {
+    "people": list, "warnings": list, "views": list, "detector": dict, "lifter": dict, "lens": dict, "motion": dict,
+    "solve": dict, "timings": dict,
+}  # fmt: skip
 
 
 class TakeError(Exception):
@@ -148,14 +159,15 @@ def load(path: Path | str) -> Take:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _read_header(archive, path)
-            arrays = {
-                name: _read_array(archive, name, dtype, header["arrays"][name]) for name, (dtype, _) in _ARRAYS.items()
-            }
-        return Take(
+            shapes = _check_declared(archive, header["arrays"])
+            arrays = {name: _read_array(archive, name, dtype, shapes[name]) for name, (dtype, _) in _ARRAYS.items()}
+        take = Take(
             fps=Fraction(*header["fps"]),
             **{key: dict(header[key]) for key in ("video", "settings", "report")},
             **arrays,
         )
+        _check_values(take, path)
+        return take
     except FileNotFoundError as error:
         raise TakeError(f"There is no take at {path}.") from error
     except OSError as error:
@@ -168,7 +180,8 @@ def load(path: Path | str) -> Take:
 
 
 def _read_header(archive: zipfile.ZipFile, path: Path) -> dict:
-    if archive.getinfo("take.json").file_size > _JSON_LIMIT:
+    member = archive.getinfo("take.json")
+    if member.file_size > _JSON_LIMIT or member.compress_type not in _METHODS:
         raise TakeError(f"{path.name} is damaged: its description is too long.")
     header = json.loads(archive.read("take.json"))
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
@@ -181,18 +194,55 @@ def _read_header(archive: zipfile.ZipFile, path: Path) -> dict:
     return header
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, declared: list[int]) -> np.ndarray:
-    shape = tuple(int(size) for size in declared)
-    if any(size < 0 for size in shape):
-        raise TakeError(f"The take's array '{name}' declares an impossible shape.")
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    member = archive.getinfo(f"{name}.npy")
-    if size > _ARRAY_LIMIT or not size < member.file_size <= size + 4096:
-        raise TakeError(f"The take's array '{name}' is damaged: it does not have the size it declares.")
-    array = np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
-    if array.shape != shape or array.dtype != np.dtype(dtype):
+def _check_declared(archive: zipfile.ZipFile, declared: dict[str, list[int]]) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays, once they fit each other, the archive and the memory; nothing is unpacked before."""
+    shapes, sizes, total = {}, {}, 0
+    for name, (dtype, wanted) in _ARRAYS.items():
+        shapes[name] = shape = tuple(int(size) for size in declared[name])
+        if any(size < 0 for size in shape):
+            raise TakeError(f"The take's array '{name}' declares an impossible shape.")
+        _check_shape(name, shape, wanted, sizes)
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        total += size
+        member = archive.getinfo(f"{name}.npy")
+        if not size < member.file_size <= size + 4096 or member.compress_type not in _METHODS:
+            raise TakeError(f"The take's array '{name}' is damaged: it does not have the size it declares.")
+    if total > _LIMIT:
+        raise TakeError(f"The take's arrays would take {total / 1e9:.0f} GB of memory, which no capture needs.")
+    return shapes
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    content = io.BytesIO(archive.read(f"{name}.npy"))
+    known = np.lib.format.read_magic(content) == (1, 0)
+    if not known or np.lib.format.read_array_header_1_0(content) != (shape, False, np.dtype(dtype)):
         raise TakeError(f"The take's array '{name}' is damaged: it is not what the take declares.")
-    return array
+    content.seek(0)
+    return np.lib.format.read_array(content, allow_pickle=False)
+
+
+def _check_values(take: Take, path: Path) -> None:
+    """Refuse what no capture writes, and what readers would stumble over."""
+    video = all(
+        isinstance(value, type_) and (type_ is str or least <= value < 1 << 31)
+        for key, (type_, least) in _VIDEO.items()
+        if (value := take.video.get(key)) is not None
+    )
+    report = all(isinstance(take.report.get(key, type_()), type_) for key, type_ in _REPORT.items())
+    views = all(isinstance(view, dict) and isinstance(view.get("path"), str) for view in take.report.get("views", ()))
+    cameras = all(np.isfinite(array).all() for array in (take.camera_K, take.camera_R, take.camera_t, take.distortion))
+    checks = {
+        "its frame rate": 0 < take.fps < 100_000,
+        "its frame numbers": len(take.frames) > 0 and take.frames[0] >= 0 and (np.diff(take.frames) > 0).all(),
+        "its people": len(set(take.person_ids.tolist())) == len(take.person_ids),
+        "its camera": cameras and (take.camera_K[:, [0, 1], [0, 1]] > 0).all(),
+        "its joints": not any(np.isinf(array).any() for array in (take.joints2d, take.joints3d, take.residual_px)),
+        "what it says of the video": video,
+        "its report": report and views,
+    }
+    for what, right in checks.items():
+        if not right:
+            raise TakeError(f"{path.name} is damaged: {what} cannot be right.")
 
 
 assert set(_ARRAYS) <= {f.name for f in fields(Take)}

@@ -3,6 +3,7 @@
 import json
 import resource
 import zipfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -113,18 +114,87 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
         takes.load(path)
 
 
+def _change_header(path: Path, change: Callable[[dict], object]) -> None:
+    with zipfile.ZipFile(path) as archive:
+        header = json.loads(archive.read("take.json"))
+    change(header)
+    _rewrite(path, "take.json", json.dumps(header).encode())
+
+
 def test_a_declared_size_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "take.vp3d"
     takes.save(make_take(), path)
-    with zipfile.ZipFile(path) as archive:
-        header = json.loads(archive.read("take.json"))
-    header["arrays"]["joints2d"] = [2, 10**9, 21, 2]
-    _rewrite(path, "take.json", json.dumps(header).encode())
-    with pytest.raises(takes.TakeError, match="size it declares"):
+    _change_header(path, lambda header: header["arrays"].update(residual_px=[2, 7, 18]))
+    with pytest.raises(takes.TakeError, match="does not fit"):
+        takes.load(path)
+    takes.save(make_take(), path)
+    _change_header(path, lambda header: [shape.__setitem__(0, 10**9) for shape in header["arrays"].values()])
+    with pytest.raises(takes.TakeError, match=r"size it declares|does not fit"):
         takes.load(path)
 
 
-@settings(max_examples=150, deadline=None)
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A file of a few MB whose arrays, all zero, would fill more memory than captures need."""
+    frames, path = 12_000_000, tmp_path / "bomb.vp3d"
+    takes.save(make_take(people=1), path)
+    with zipfile.ZipFile(path) as archive:
+        header = json.loads(archive.read("take.json"))
+        for name, (dtype, shape) in takes._ARRAYS.items():
+            header["arrays"][name] = [{"P": 1, "T": frames, "C": 1}.get(size, size) for size in shape]
+            size = np.prod(header["arrays"][name]) * np.dtype(dtype).itemsize
+            archive.getinfo(f"{name}.npy").file_size = int(size) + 128
+        with pytest.raises(takes.TakeError, match="GB of memory"):
+            takes._check_declared(archive, header["arrays"])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_are_refused(tmp_path: Path, method: int) -> None:
+    takes.save(make_take(), tmp_path / "take.vp3d")
+    with zipfile.ZipFile(tmp_path / "take.vp3d") as archive, zipfile.ZipFile(tmp_path / "b.vp3d", "w", method) as other:
+        for member in archive.namelist():
+            other.writestr(member, archive.read(member))
+    with pytest.raises(takes.TakeError, match="damaged"):
+        takes.load(tmp_path / "b.vp3d")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"fps": [0, 1]}, "frame rate"),
+        ({"fps": [-25, 1]}, "frame rate"),
+        ({"fps": [10**9, 1]}, "frame rate"),
+        ({"video": {"width": "wide"}}, "video"),
+        ({"video": {"every": 0}}, "video"),
+        ({"video": {"path": ["a"]}}, "video"),
+        ({"report": {"warnings": "many"}}, "report"),
+        ({"report": {"views": [{}]}}, "report"),
+        ({"report": {"lens": 3}}, "report"),
+    ],
+)
+def test_descriptions_that_readers_would_stumble_over_are_refused(tmp_path: Path, change: dict, what: str) -> None:
+    path = tmp_path / "take.vp3d"
+    takes.save(make_take(), path)
+    _change_header(path, lambda header: header.update(change))
+    with pytest.raises(takes.TakeError, match=rf"take\.vp3d is damaged: .*{what}"):
+        takes.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value"),
+    [
+        ("frames", 3, 0), ("frames", 0, -1), ("person_ids", 1, 1), ("camera_K", (0, 0, 0), -5), ("camera_R", 0, np.nan),
+        ("joints3d", 0, np.inf),
+    ],
+)  # fmt: skip
+def test_numbers_that_readers_would_stumble_over_are_refused(tmp_path: Path, name: str, index, value) -> None:
+    take = make_take()
+    getattr(take, name)[index] = value
+    takes.save(take, tmp_path / "take.vp3d")
+    with pytest.raises(takes.TakeError, match="cannot be right"):
+        takes.load(tmp_path / "take.vp3d")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_damaged_files_are_refused_in_a_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()
