@@ -1,5 +1,6 @@
 """Takes' cameras as a Nuke script: paste it, or load it with File, Insert."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from vp3d.common.take import Take
 from vp3d.export.nuke import ROTATION_ORDER, camera_of
 
 _DIGITS = ".12g"
+_UNSAFE = re.compile(r"[^\w .,()#%+-]")
+"""Nuke reads labels as Tcl, which runs what stands in brackets, when it opens the file and again when it draws it."""
 
 
 def write(take: Take, path: Path, first_frame: int) -> None:
@@ -17,7 +20,7 @@ def write(take: Take, path: Path, first_frame: int) -> None:
     """
     camera = camera_of(take)
     frames = first_frame + take.frames
-    name = take.video.get("name", "")
+    name = _UNSAFE.sub("_", take.video.get("name", ""))
     width, height = take.video["width"], take.video["height"]
     label = "\\n".join(
         [
@@ -40,7 +43,7 @@ def write(take: Take, path: Path, first_frame: int) -> None:
         "near": "0.05",
         "far": "1000",
         "name": "VP3D_Camera",
-        "label": f'"{_quoted(label)}"',
+        "label": f'"{label}"',
     }
     lines = ["Camera2 {", " inputs 0", *(f" {knob} {value}" for knob, value in knobs.items()), "}", ""]
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -56,8 +59,3 @@ def _curves(frames: np.ndarray, values: np.ndarray) -> str:
         for column in values.T
     ]
     return f"{{{' '.join(curves)}}}"
-
-
-def _quoted(text: str) -> str:
-    """Text for a quoted value of Nuke's, which is Tcl's: brackets, dollars and quotes are taken literally."""
-    return "".join(f"\\{character}" if character in '"[]${}' else character for character in text)

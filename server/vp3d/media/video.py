@@ -30,13 +30,17 @@ FOCAL_35MM_KEYS = (
 MAKE_KEYS = ("com.apple.quicktime.make", "com.android.manufacturer", "make")
 MODEL_KEYS = ("com.apple.quicktime.model", "com.android.model", "model")
 
+MOST_PIXELS = 1 << 27
+"""Pixels of a picture, more than any camera's; a damaged or wicked header claims more than the memory holds."""
+
 SEEK_MARGIN = 3
 """Frames before the wanted one to seek to: seeking goes by decoding time, which B-frames shift."""
 
 
 def _open(path: Path) -> InputContainer:
     try:
-        return av.open(str(path))
+        # Named as a file, and no other protocol: the name or a playlist inside must not lead to other places.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except FileNotFoundError:
         raise UserError(f"There is no file “{path}”.", "Choose a video file that exists.") from None
     except PermissionError:
@@ -51,6 +55,11 @@ def _open(path: Path) -> InputContainer:
 def _stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.width * stream.height > MOST_PIXELS:
+                raise UserError(
+                    f"“{path.name}” claims pictures of {stream.width} × {stream.height} px.",
+                    "The file is damaged, or no video; scale it down if it is one.",
+                )
             stream.thread_type = "AUTO"
             return stream
     raise UserError(f"“{path.name}” has no pictures, only sound or data.", "Choose a file with video in it.")

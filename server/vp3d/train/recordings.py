@@ -19,6 +19,8 @@ from vp3d.train.videopose3d import read_positions, with_face
 
 logger = logging.getLogger(__name__)
 
+_LARGEST = 1 << 28  # bytes of one text file of motion
+
 
 # Path pattern, source skeletons to try, take. Some headers state a wrong frame rate: a source carries the true one.
 # Salsa files 16 to 30 are the partners of 01 to 15.
@@ -121,6 +123,8 @@ _PLACED: dict[str, Callable[[Path], list[Recording]]] = {".vp3d": _of_take, ".np
 
 def _read_member(path: Path, name: str) -> str:
     with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(name).file_size > _LARGEST:
+            raise ValueError("too large for motion capture")
         return archive.read(name).decode("utf-8", errors="replace")
 
 

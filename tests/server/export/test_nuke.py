@@ -140,8 +140,11 @@ def test_angles_never_jump(tmp_path):
 
 
 def test_names_cannot_break_out_of_the_label(tmp_path):
+    """Nuke reads the file, and the label once more when it draws it, as Tcl, which runs what stands in brackets."""
     take = made("landscape", False)
-    take.video["name"] = 'a "b" [exec rm] {$c}.mp4'
+    take.video["name"] = 'Tänzerin (1), "b" [exec rm] {$c}\\" \n }.mp4'
     text = export.write(take, tmp_path / "a.nk", "nk")[0].read_text("utf-8")
-    assert r"a \"b\" \[exec rm\] \{\$c\}.mp4" in text
+    label = next(line for line in text.splitlines() if line.startswith(" label"))
+    assert "Tänzerin (1), _b_ _exec rm_ __c__" in label
+    assert not set(label[len(' label "') : -1].replace("\\n", "")) & set('"[]{}$\\')
     assert text.count("\n") == 14

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from vp3d.errors import UserError
-from vp3d.media import probe, read_frames
+from vp3d.media import probe, read_frames, video
 
 STEP = 8  # grey levels between pictures: far above what lossy coding changes
 
@@ -186,6 +187,37 @@ def test_video_without_frames(tmp_path):
     path.write_bytes(data[: data.index(b"movi") + 4])
     with pytest.raises(UserError, match=r"no frames|not a video"):
         probe(path)
+
+
+@pytest.mark.parametrize("wanted", ["address as name", "playlist", "playlist with another file"])
+def test_a_video_leads_to_no_other_place(tmp_path, wanted):
+    """Neither a name that is an address nor a playlist inside makes the reader ask a server or open another file."""
+    clip = make_video(tmp_path / "secret.ts", [picture(n) for n in range(10)])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        path = tmp_path / "clip.mp4"
+        path.write_text(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n"
+            f"{address if wanted == 'playlist' else f'concat:{clip}'}\n#EXT-X-ENDLIST\n"
+        )
+        with pytest.raises(UserError):
+            probe(Path(address) if wanted == "address as name" else path)
+        server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_pictures_larger_than_any_cameras_are_refused(tmp_path, monkeypatch):
+    clip = make_video(tmp_path / "clip.mp4", [picture(0)])
+    monkeypatch.setattr(video, "MOST_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UserError, match="64 × 48 px"):
+        probe(clip)
+
+
+def test_names_that_look_like_addresses(tmp_path):
+    clip = make_video(tmp_path / "a.mp4", [picture(n) for n in range(3)])
+    renamed = clip.rename(tmp_path / "concat:1|ü %20.mp4")
+    assert probe(renamed).frame_count == 3
 
 
 def test_file_cut_short_gives_what_is_there(tmp_path, caplog):
