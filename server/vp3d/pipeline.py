@@ -322,6 +322,7 @@ def _watch(
     }
     about, frames, people = _detect(video, wanted, options, source, stages, progress)
     inputs = {**source, **about["key"]}
+    progress("track", 0, 1)
     return about, inputs, frames, _track(frames, people, float(info.fps) / wanted.step, inputs, stages)
 
 

@@ -267,6 +267,7 @@ def _capture(start: dict, progress: Callable[[str, int, int], None]) -> tuple[Pa
 
     check_output(Path(start["take"]), Path(start["video"]))
     take = pipeline.capture(Path(start["video"]), pipeline.Options.from_message(start["options"]), progress)
+    progress("write", 0, 1)
     path = _unused(Path(start["take"]))
     takes.save(take, path)
     return path, {
