@@ -14,9 +14,12 @@ _FAINT = 0.1
 
 
 def can_grow(small: Architecture, large: Architecture) -> bool:
-    """Whether `large` is `small`, or has more channels, or more blocks after its last one, or both."""
+    """Whether `large` is `small`, or has more channels, or more blocks after its last one, or both.
+
+    One of them may be causal: what it has learned of another frame is a better start than nothing.
+    """
     return (
-        (small.features, small.joints, small.causal) == (large.features, large.joints, large.causal)
+        (small.features, small.joints) == (large.features, large.joints)
         and small.widths == large.widths[: len(small.widths)]
         and small.channels <= large.channels
     )

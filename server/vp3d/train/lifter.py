@@ -41,8 +41,8 @@ class LifterSettings:
     Attributes:
         motion: zip archives or folders of motion capture.
         output: safetensors file to write; the state to resume from lies beside it as `OUTPUT.training`.
-        initial: weights to start from instead of random ones, of the same architecture or a smaller one
-            (`grow`).
+        initial: weights to start from instead of random ones: of the same architecture, or of one that `can_grow` to
+            it.
         steps: optimiser steps in all.
         seed: of the split, the initial weights and the examples.
         device: "auto", "cpu", "cuda" or "mps".
@@ -278,7 +278,7 @@ def _networks(architecture: Architecture, settings: LifterSettings, trajectory: 
         if not can_grow(initial.architecture, architecture):
             raise UserError(
                 f"The weights {settings.initial.name} are of another architecture.",
-                "Give its widths and channels, or more of them, and whether it is causal.",
+                "Give its widths and channels, or more of them.",
             )
         for network, weights in zip(networks, (initial.pose, initial.trajectory), strict=False):
             if weights:

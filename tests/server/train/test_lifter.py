@@ -104,7 +104,7 @@ def test_training_goes_on_from_given_weights_deeper_where_wished(recordings, set
     # Only the running statistics of the normalisation move, one step's worth.
     assert np.abs(poses[0] - poses[1]).max() < 0.1 * np.abs(poses[0]).max()
     other = replace(tuned, output=settings.output.with_name("other.safetensors"))
-    for change in ({"channels": 16}, {"widths": (3, 3)}, {"causal": True}):
+    for change in ({"channels": 16}, {"widths": (3, 3)}):
         with pytest.raises(UserError, match="architecture"):
             train_on(recordings, replace(other, **change))
 
