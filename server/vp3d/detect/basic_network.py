@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 from torch import nn
 from torch.nn import functional
 
+from vp3d.detect.integers import Ranges
 from vp3d.detect.layout import ALL_KEYPOINTS, BASIC, FEET_LIMBS, LIMBS
 from vp3d.errors import UserError
 from vp3d.files import written_whole
@@ -25,7 +26,7 @@ VERSION = 1
 WIDTHS = (32, 48, 96, 128, 160)
 """Channels at strides 2, 4, 8, 16 and 32."""
 
-SHORT_SIDE = {"fast": 192, "normal": 256, "fine": 352}
+SHORT_SIDE = {"fast": 192, "normal": 256, "fine": 256}
 """Short side of the network's input (px) per level of detail."""
 
 _BLOCKS = (0, 1, 2, 3, 2)
@@ -54,6 +55,8 @@ class BasicNetwork(nn.Module):
     """From bytes to maps: 22 heatmaps (0…1) and 46 part-affinity maps at stride 8."""
 
     layout = BASIC
+    ranges: Ranges = ()
+    """What the CPU needs to compute in 8-bit integers; nothing for floating point."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -113,18 +116,21 @@ class Weights:
         licence: of the weights.
         commercial: whether that licence allows commercial work.
         training: settings and measurements of the run that made them.
+        ranges: what the CPU needs to compute in 8-bit integers, nothing for floating point.
     """
 
     tensors: dict[str, torch.Tensor]
     licence: str = ""
     commercial: bool = False
     training: dict[str, Any] = field(default_factory=dict)
+    ranges: Ranges = ()
 
     def build(self) -> BasicNetwork:
         """The network in evaluation mode."""
         widths = tuple(len(self.tensors[f"levels.{level}.0.0.weight"]) for level in range(len(WIDTHS)))
         network = BasicNetwork(widths)
         network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()}, strict=False)
+        network.ranges = self.ranges
         return network.eval().requires_grad_(False)
 
 
@@ -136,6 +142,7 @@ def save(weights: Weights, path: Path) -> None:
         "licence": weights.licence,
         "commercial": weights.commercial,
         "training": weights.training,
+        "ranges": weights.ranges,
     }
     tensors = {
         name: tensor.detach().cpu().half().contiguous()
@@ -154,8 +161,12 @@ def load(path: Path) -> Weights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
         if header["format"] != FORMAT or header["version"] > VERSION:
             raise ValueError("another format")
-        weights = Weights(tensors, header["licence"], header["commercial"], header["training"])
-        expected = weights.build().state_dict()
+        ranges = tuple((float(low), float(high)) for low, high in header.get("ranges", ()))
+        weights = Weights(tensors, header["licence"], header["commercial"], header["training"], ranges)
+        network = weights.build()
+        if ranges and len(ranges) != sum(isinstance(module, nn.Conv2d) for module in network.modules()):
+            raise ValueError("ranges of another network")
+        expected = network.state_dict()
         missing = [n for n, t in expected.items() if t.is_floating_point() and n not in tensors]
         if missing:
             raise KeyError(missing[0])
@@ -163,6 +174,6 @@ def load(path: Path) -> Weights:
         raise UserError(
             f"The detector's weights “{path}” cannot be read ({error.strerror or error}).", _HINT
         ) from error
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"“{path}” holds no weights of a detector.", _HINT) from error
     return weights

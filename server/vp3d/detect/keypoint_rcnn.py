@@ -239,8 +239,10 @@ def read_detectron2(path: Path) -> dict[str, torch.Tensor]:
         with path.open("rb") as file:
             content = _Unpickler(file, encoding="latin1").load()
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in content["model"].items()}
+    except OSError as error:
+        raise _unusable(path, error.strerror or error) from error
     except Exception as error:  # a damaged pickle may raise anything
-        raise _unusable(path, error) from error
+        raise _unusable(path, "they are damaged, or another file") from error
     if not any("keypoint" in name for name in tensors):
         raise _unusable(path, "they are those of another network")
     return tensors
@@ -249,8 +251,10 @@ def read_detectron2(path: Path) -> dict[str, torch.Tensor]:
 def _loaded(path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise _unusable(path, error.strerror or error) from error
     except Exception as error:  # the same
-        raise _unusable(path, error) from error
+        raise _unusable(path, "they are damaged, or another file") from error
 
 
 def _fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -38,6 +38,8 @@ SEEK_MARGIN = 3
 
 
 def _open(path: Path) -> InputContainer:
+    if path.exists() and not path.is_file():
+        raise UserError(f"“{path}” is no file.", "Choose a video file.")  # a pipe would be waited for without end
     try:
         # Named as a file, and no other protocol: the name or a playlist inside must not lead to other places.
         return av.open(f"file:{path}", options={"protocol_whitelist": "file"})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vp3d.common.skeletons import SKELETONS
@@ -75,7 +75,7 @@ def load(path: Path) -> StereoCheckpoint:
             expected = build(checkpoint.architecture).state_dict()
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.", _HINT) from None
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path.name} holds no stereo network.", _HINT) from error
     for name, tensor in expected.items():
         if not name.endswith("num_batches_tracked") and (name not in weights or weights[name].shape != tensor.shape):
