@@ -38,7 +38,7 @@ _ARRAYS: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "residual_px": ("<f4", ("P", "T", 17)),
 }
 
-# What a reader relies on where it is there. name: (type, least)
+# What readers rely on; of the video the size has to be there. name: (type, least)
 _VIDEO: dict[str, tuple[type, int]] = {
     "path": (str, 0), "name": (str, 0), "width": (int, 1), "height": (int, 1), "rotation": (int, -360),
     "frame_count": (int, 0), "start": (int, 0), "end": (int, 0), "every": (int, 1),
@@ -46,6 +46,9 @@ _VIDEO: dict[str, tuple[type, int]] = {
 _REPORT: dict[str, type] = {
     "people": list, "warnings": list, "views": list, "detector": dict, "lifter": dict, "lens": dict, "motion": dict,
     "solve": dict, "timings": dict,
+}  # fmt: skip
+_VIEW: dict[str, tuple[int, ...]] = {
+    "K": (3, 3), "R": (3, 3), "t": (3,), "distortion": (5,), "offset_s": (), "fps": (),
 }  # fmt: skip
 
 
@@ -223,13 +226,10 @@ def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[in
 
 def _check_values(take: Take, path: Path) -> None:
     """Refuse what no capture writes, and what readers would stumble over."""
-    video = all(
-        isinstance(value, type_) and (type_ is str or least <= value < 1 << 31)
-        for key, (type_, least) in _VIDEO.items()
-        if (value := take.video.get(key)) is not None
-    )
+    video = _describes_video(take.video) and {"width", "height"} <= take.video.keys()
     report = all(isinstance(take.report.get(key, type_()), type_) for key, type_ in _REPORT.items())
-    views = all(isinstance(view, dict) and isinstance(view.get("path"), str) for view in take.report.get("views", ()))
+    views = report and all(_describes_view(view) for view in take.report.get("views", ()))
+    sensor = take.settings.get("sensor_mm")
     cameras = all(np.isfinite(array).all() for array in (take.camera_K, take.camera_R, take.camera_t, take.distortion))
     checks = {
         "its frame rate": 0 < take.fps < 100_000,
@@ -238,11 +238,32 @@ def _check_values(take: Take, path: Path) -> None:
         "its camera": cameras and (take.camera_K[:, [0, 1], [0, 1]] > 0).all(),
         "its joints": not any(np.isinf(array).any() for array in (take.joints2d, take.joints3d, take.residual_px)),
         "what it says of the video": video,
-        "its report": report and views,
+        "its report": report,
+        "what it says of other views": views,
+        "what was asked for": sensor is None or (isinstance(sensor, int | float) and 0 < sensor < 1000),
     }
     for what, right in checks.items():
         if not right:
             raise TakeError(f"{path.name} is damaged: {what} cannot be right.")
+
+
+def _describes_video(video: dict) -> bool:
+    return all(
+        type(video[key]) is type_ and (type_ is str or least <= video[key] < 1 << 31)
+        for key, (type_, least) in _VIDEO.items()
+        if video.get(key) is not None
+    )
+
+
+def _describes_view(view: object) -> bool:
+    if not isinstance(view, dict) or not {"path", "width", "height", "rotation"} <= view.keys():
+        return False
+    try:
+        arrays = {key: np.array(view[key], float) for key in _VIEW}
+    except (KeyError, TypeError, ValueError):
+        return False
+    right = all(arrays[key].shape == shape and np.isfinite(arrays[key]).all() for key, shape in _VIEW.items())
+    return right and arrays["fps"] > 0 and abs(arrays["offset_s"]) < 1e6 and _describes_video(view)
 
 
 assert set(_ARRAYS) <= {f.name for f in fields(Take)}

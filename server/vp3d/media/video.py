@@ -42,7 +42,7 @@ def _open(path: Path) -> InputContainer:
         raise UserError(f"“{path}” is no file.", "Choose a video file.")  # a pipe would be waited for without end
     try:
         # Named as a file, and no other protocol: the name or a playlist inside must not lead to other places.
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except FileNotFoundError:
         raise UserError(f"There is no file “{path}”.", "Choose a video file that exists.") from None
     except PermissionError:
@@ -57,6 +57,10 @@ def _open(path: Path) -> InputContainer:
 def _stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise UserError(
+                    f"The pictures of “{path.name}” are in an unknown format.", "Convert it to MP4 (H.264)."
+                )
             if stream.width * stream.height > MOST_PIXELS:
                 raise UserError(
                     f"“{path.name}” claims pictures of {stream.width} × {stream.height} px.",

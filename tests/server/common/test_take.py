@@ -13,6 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vp3d.common import take as takes
 
+VIEW = {
+    "path": "b.mp4", "width": 640, "height": 480, "rotation": 0, "fps": 25.0, "offset_s": 0.04,
+    "K": np.eye(3).tolist(), "R": np.eye(3).tolist(), "t": [0, 0, 1], "distortion": [0] * 5,
+}  # fmt: skip
+
 
 def make_take(people: int = 2, frames: int = 7, cameras: int = 1) -> takes.Take:
     rng = np.random.default_rng(4)
@@ -32,7 +37,7 @@ def make_take(people: int = 2, frames: int = 7, cameras: int = 1) -> takes.Take:
         camera_t=np.zeros((cameras, 3)),
         distortion=np.zeros(5),
         residual_px=rng.random((people, frames, 17)),
-        video={"name": "Tänzerin 1.mp4"},
+        video={"name": "Tänzerin 1.mp4", "width": 640, "height": 480},
         report={"warnings": ["a <b>"]},
     )
 
@@ -147,6 +152,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
             takes._check_declared(archive, header["arrays"])
 
 
+def test_other_views_are_read(tmp_path: Path) -> None:
+    take = make_take()
+    take.report = {"views": [VIEW]}
+    takes.save(take, tmp_path / "take.vp3d")
+    assert takes.load(tmp_path / "take.vp3d").report["views"] == [VIEW]
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
 def test_other_compressions_are_refused(tmp_path: Path, method: int) -> None:
     takes.save(make_take(), tmp_path / "take.vp3d")
@@ -167,7 +179,12 @@ def test_other_compressions_are_refused(tmp_path: Path, method: int) -> None:
         ({"video": {"every": 0}}, "video"),
         ({"video": {"path": ["a"]}}, "video"),
         ({"report": {"warnings": "many"}}, "report"),
-        ({"report": {"views": [{}]}}, "report"),
+        ({"video": {"name": "a.mp4"}}, "video"),
+        ({"video": {"width": 640, "height": True}}, "video"),
+        ({"report": {"views": [{}]}}, "views"),
+        ({"report": {"views": [{**VIEW, "K": [[1, 2], [3]]}]}}, "views"),
+        ({"report": {"views": [{**VIEW, "fps": 0}]}}, "views"),
+        ({"settings": {"sensor_mm": "wide"}}, "asked for"),
         ({"report": {"lens": 3}}, "report"),
     ],
 )

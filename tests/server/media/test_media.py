@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -212,6 +213,26 @@ def test_pictures_larger_than_any_cameras_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(UserError, match="64 × 48 px"):
         probe(clip)
+
+
+def test_texts_in_another_encoding_are_no_obstacle(tmp_path):
+    clip = make_video(tmp_path / "a.mp4", [picture(0)], metadata={"title": "Maerz"})
+    clip.write_bytes(clip.read_bytes().replace(b"Maerz", b"M\xe4rz "))
+    assert probe(clip).frame_count == 1
+
+
+def test_pictures_in_an_unknown_format_are_refused(tmp_path):
+    clip = make_video(tmp_path / "a.mp4", [picture(0)])
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(UserError, match="unknown format"):
+        probe(clip)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(UserError, match="is no file"):
+        probe(tmp_path / "pipe.mp4")
 
 
 def test_names_that_look_like_addresses(tmp_path):
