@@ -117,6 +117,10 @@ class VP3D_PT_views(_Part, bpy.types.Panel):
             else:
                 offset = context.window_manager.vp3d.offset_of(view.file)
                 row.label(text="From the motion" if offset is None else f"{offset:+.3f} s in the take")
+        if settings.views:
+            layout.prop(settings, "joints_by")
+            if settings.joints_by == "network":
+                layout.prop(settings, "stereo")
         if not settings.views:
             paragraph(layout, context, "Add videos of the same moment from other places.", "INFO")
         elif settings.gives_camera:

@@ -64,6 +64,19 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
     )
     views: CollectionProperty(type=VP3D_PG_view, name="Views", description="Other videos of the same moment")
     active_view: IntProperty(name="Active View", description="The highlighted row of the list")
+    joints_by: EnumProperty(
+        name="Joints",
+        description="Who finds the joints that several views show",
+        items=(
+            ("detector", "Detector", "The detector looks at every view by itself, and the rays of all views meet"),
+            ("network", "Stereo Network", "A network that you trained looks at the people in all views again; slower"),
+        ),
+    )
+    stereo: StringProperty(
+        name="Weights",
+        description="Weights of the stereo network: CDRNet or its baseline, from “vp3d train cdrnet”",
+        subtype="FILE_PATH",
+    )
     every: IntProperty(
         name="Frame Step",
         description="Use every n-th frame; the motion in between is interpolated by the curves",
@@ -237,6 +250,7 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             "calibration": bpy.path.abspath(self.calibration) if self.lens_is("file") else None,
             "camera": self.calibration_camera.strip() or None if self.lens_is("file") else None,
             "views": [str(view.file) for view in self.views],
+            "stereo": bpy.path.abspath(self.stereo) if self.views and self.joints_by == "network" else None,
             "offsets": [round(view.offset, 6) if view.use_offset else None for view in self.views],
         }
 
@@ -252,6 +266,8 @@ class VP3D_PG_capture(frame_range("the video, counted from 1", least=1), bpy.typ
             if view.file.resolve() in clips:
                 raise ValueError(f"{view.file.name} is there twice: take it off the views.")
             clips.add(view.file.resolve())
+        if self.views and self.joints_by == "network" and not _file(self.stereo).is_file():
+            raise ValueError("Choose the weights of the stereo network, or let the detector find the joints.")
 
     @property
     def view(self) -> VP3D_PG_view | None:

@@ -92,6 +92,7 @@ def test_options_of_untouched_settings():
         "calibration": None,
         "camera": None,
         "views": [],
+        "stereo": None,
         "offsets": [],
     }
 

@@ -60,6 +60,16 @@ def test_an_offset_that_is_not_ticked_is_left_to_the_server(clips, settings):
     assert settings.options()["offsets"] == [None, -0.25]
 
 
+def test_a_stereo_network_is_asked_for_where_there_are_views(clips, settings):
+    assert "stereo" not in draw(panels.VP3D_PT_views)
+    settings.joints_by, settings.stereo = "network", str(clips / "front.mp4")
+    assert {"joints_by", "stereo"} <= set(draw(panels.VP3D_PT_views))
+    assert settings.options()["stereo"] == str(clips / "front.mp4")
+    settings.views.clear()
+    assert settings.options()["stereo"] is None
+    assert "joints_by" not in draw(panels.VP3D_PT_views)
+
+
 @pytest.mark.filterwarnings("ignore:.*blend relative")
 def test_paths_beside_the_scenes_file(clips, settings):
     bpy.ops.wm.save_as_mainfile(filepath=str(clips / "shot.blend"))
@@ -76,6 +86,7 @@ def test_paths_beside_the_scenes_file(clips, settings):
         (lambda s: setattr(s.views[0], "path", s.views[1].path), "right.mp4 is there twice"),
         (lambda s: setattr(s, "video", s.views[1].path), "right.mp4 is there twice"),
         (lambda s: setattr(s, "camera", "scene"), "need cameras that are solved"),
+        (lambda s: setattr(s, "joints_by", "network"), "Choose the weights of the stereo network"),
     ],
 )
 def test_what_is_wrong_with_the_views(clips, settings, change, words):
