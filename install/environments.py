@@ -59,7 +59,7 @@ SERVER = Environment(
     download_mb=252,
     disk_mb=1000,
     test_download_mb=13,
-    tests=("tests/server", "tests/install", "tests/test_common.py"),
+    tests=("tests/server", "tests/install", "tests/faults", "tests/test_common.py"),
     weights=("human-pose-estimation-0001",),
     weights_mb=8,
 )

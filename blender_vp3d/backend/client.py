@@ -79,7 +79,7 @@ class Server:
         self._received: deque[dict] = deque()
         self._outgoing = bytearray()
         self._terminated = False
-        command = command or [str(environment.python), "-I", "-u", "-X", "utf8", "-m", "vp3d", "serve"]
+        command = command or [str(environment.python), "-I", "-B", "-u", "-X", "utf8", "-m", "vp3d", "serve"]
         self._folder = Path()
         try:
             self.log = new_log(environment.log_folder, "server")

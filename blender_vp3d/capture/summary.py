@@ -15,7 +15,7 @@ STAGES = {
     "adapt": "Adapting the lifter",
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
-    "preview": "Drawing the preview",
+    "write": "Writing the take",
 }
 """The server's stages in plain words."""
 

@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from vp3d import __version__
 from vp3d.common import protocol
+from vp3d.common import take as takes
 from vp3d.common.take import TakeError
 from vp3d.errors import Cancelled, UserError
 from vp3d.files import check_output
@@ -260,22 +262,39 @@ def _unused(path: Path) -> Path:
     return next(candidate for candidate in itertools.chain([path], others) if not candidate.exists())
 
 
+def _save(take: takes.Take, path: Path) -> tuple[Path, list[str]]:
+    """Write a take, to the system's temporary folder where its disk is full; its place, and a note if it is not `path`.
+
+    Raises:
+        TakeError: there is no room there either.
+    """
+    path = _unused(path)
+    try:
+        takes.save(take, path)
+    except TakeError as error:
+        refuge = _unused(Path(tempfile.gettempdir()) / path.name)
+        try:
+            takes.save(take, refuge)
+        except TakeError:
+            raise error from None
+        return refuge, [f"{error} It lies in {refuge.parent} now: save it elsewhere."]
+    return path, []
+
+
 def _capture(start: dict, progress: Callable[[str, int, int], None]) -> tuple[Path, dict]:
     progress("load", 0, 1)
     from vp3d import pipeline  # torch and OpenVINO take seconds, and `hello` must not wait for them
-    from vp3d.common import take as takes
 
     check_output(Path(start["take"]), Path(start["video"]))
     take = pipeline.capture(Path(start["video"]), pipeline.Options.from_message(start["options"]), progress)
     progress("write", 0, 1)
-    path = _unused(Path(start["take"]))
-    takes.save(take, path)
+    path, notes = _save(take, Path(start["take"]))
     return path, {
         "people": take.report["people"],
         "detector": take.report["detector"]["description"],
         "lens": take.report["lens"]["note"],
         "motion": take.report["motion"]["note"],
-        "warnings": take.report["warnings"],
+        "warnings": [*notes, *take.report["warnings"]],
         "views": [{key: view[key] for key in ("path", "offset_s")} for view in take.report["views"]],
     }
 

@@ -1,4 +1,4 @@
-"""A capture in Blender as a module: `python capture_in_blender.py CLIP FRAMES`; its stages, then its end, as JSON lines."""
+"""A capture in Blender as a module, `python capture_in_blender.py CLIP FRAMES`: stages and end as JSON lines."""
 
 import json
 import os

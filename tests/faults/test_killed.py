@@ -1,4 +1,4 @@
-"""The server and Blender, killed outright in every stage of a capture: nothing stays behind, and finished work is kept."""
+"""Server and Blender, killed outright in every stage of a capture: nothing stays behind, finished work is kept."""
 
 import json
 import os

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vp3d import pipeline
 from vp3d.common import protocol
 from vp3d.common import take as takes
 
@@ -264,21 +263,3 @@ def test_capture_cancel_and_capture_again(server: Server, tmp_path: Path, reposi
     assert result["summary"]["people"][0]["frames"] >= 55
     assert result["summary"]["motion"] and result["summary"]["lens"]
     assert takes.load(tmp_path / "out.vp3d").joints3d.shape == (1, 60, 17, 3)
-
-
-@pytest.mark.parametrize("stage", ["load", "detect", "lift", "refine"])
-def test_killed_in_any_stage_the_next_capture_resumes(
-    server: Server, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    video, take = repository / "install/demo/salsa.mp4", tmp_path / "out.vp3d"
-    server.connect()
-    _start(server, video, take, end=30)
-    while server.receive("progress")["stage"] != stage:
-        pass
-    server.process.kill()
-    server.process.wait()
-    assert not take.exists()
-
-    monkeypatch.setenv("VP3D_HOME", str(tmp_path / "home"))
-    again = pipeline.capture(video, pipeline.Options(detector="mediapipe", end=30))
-    assert again.report["timings"]["detect"]["cached"] == (stage in ("lift", "refine"))
