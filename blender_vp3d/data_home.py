@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from .backend import environment, session
+from .backend.installation import Wishes
 
 PACKAGE = __package__
 """What Blender calls this add-on."""
@@ -26,6 +27,15 @@ def idle_seconds() -> float:
 def mirror() -> str:
     """Address to download weights from instead of the official ones; empty for those."""
     return preferences.mirror if (preferences := _preferences()) else ""
+
+
+def wishes() -> Wishes:
+    """What the user decided of the server's environment."""
+    preferences = _preferences()
+    if preferences is None:
+        return Wishes()
+    paths = (bpy.path.abspath(path) if path else "" for path in (preferences.python, preferences.wheels))
+    return Wishes(preferences.backend, *paths, preferences.index.strip())
 
 
 def server_environment() -> environment.Environment:

@@ -1,10 +1,22 @@
 """What the user sets once for all files."""
 
+import sys
+
 import bpy
 
 from .backend import environment, session
+from .backend.installation import BACKENDS
 from .data_home import PACKAGE
 from .setup.panels import draw_server
+
+_BACKENDS = {
+    "auto": ("What Suits", "What suits this computer; an update keeps what there was"),
+    "cpu": ("Processor", "Runs everywhere, and is the smallest"),
+    "cuda": ("NVIDIA Card", "CUDA 13: cards since 2018 with a current driver"),
+    "cuda-older": ("Older NVIDIA Card", "CUDA 12.6: cards since 2014; needs a package index that has it"),
+    "rocm": ("AMD Card", "ROCm, Linux only; needs a package index that has it"),
+    "mps": ("Apple Silicon", "Metal"),
+}
 
 
 class VP3D_AP_preferences(bpy.types.AddonPreferences):
@@ -36,6 +48,32 @@ class VP3D_AP_preferences(bpy.types.AddonPreferences):
         ),
     )
 
+    backend: bpy.props.EnumProperty(
+        name="Compute On",
+        description="Build of torch that the pose server gets. Another one than is installed takes a new installation",
+        items=[(name, *_BACKENDS[name]) for name in ("auto", *BACKENDS.get(sys.platform, ()))],
+    )
+    python: bpy.props.StringProperty(
+        name="Python",
+        description=(
+            "Interpreter to make the environment from, 3.10 to 3.12, or 3.13 without MediaPipe. Empty: the best one on "
+            "this computer, or Blender's own"
+        ),
+        subtype="FILE_PATH",
+    )
+    index: bpy.props.StringProperty(
+        name="Package Index",
+        description="Address of an index of Python packages, besides those that pip's own settings name",
+    )
+    wheels: bpy.props.StringProperty(
+        name="Offline Packages",
+        description=(
+            "Folder of packages to install from without a network, filled by `python3 -m install download` on another "
+            "computer"
+        ),
+        subtype="DIR_PATH",
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the folder and the server in it."""
         column = self.layout.column()
@@ -43,6 +81,10 @@ class VP3D_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "home", placeholder=str(environment.default_home()))
         column.prop(self, "idle_minutes")
         column.prop(self, "mirror", placeholder="https://")
+        column.prop(self, "backend")
+        column.prop(self, "python")
+        column.prop(self, "index", placeholder="https://")
+        column.prop(self, "wheels")
         draw_server(self.layout, context)
 
 

@@ -1,18 +1,46 @@
-"""Child processes: an environment that nothing of the user's Python leaks into, a log, and a clean end."""
+"""Child processes: an environment that nothing of the user's Python leaks into, a log, and an end with their parent."""
 
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 # pip's own settings stay (index, proxy, certificates, cache), except those that point it outside the environment.
 _DROPPED = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+# Its standard input ends with the process that holds the other end, on every system and however that dies.
+_BOUND = """\
+import os, runpy, sys, threading
+def watch():
+    while os.read(0, 1): pass
+    os._exit(1)
+threading.Thread(target=watch, daemon=True).start()
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
 
 def clean_environment(**added: str) -> dict[str, str]:
     """This process's environment variables without those that change which modules Python finds, plus `added`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k not in _DROPPED}
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1", **added}
+
+
+def bound_module(python: str | Path, module: str, *arguments: str | Path) -> list[str | Path]:
+    """The command `python -m module` for `run_logged`; it ends with this process, even where that is killed."""
+    return [python, "-I", "-c", _BOUND, module, *arguments]
+
+
+def end_with_parent() -> None:
+    """Have this process stop, as when asked to, when the one that holds the other end of its standard input is gone."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_logged(
@@ -28,12 +56,13 @@ def run_logged(
         file.flush()
         with subprocess.Popen(
             [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
             encoding="utf-8",
             errors="replace",
+            close_fds=False,  # it holds the lock of the home folder too, see `Home.locked`
         ) as process:
             try:
                 for line in process.stdout:

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import install
-from install import demonstration, extension, libraries, lock, testing
-from install.backends import BACKENDS
-from install.child import clean_environment
+from install import demonstration, detectron2, extension, libraries, lock, testing
+from install.backends import NAMES
+from install.care import repair, verify
+from install.child import clean_environment, end_with_parent
 from install.environments import ALL, BLENDERS, DEMO_BLENDER, SERVER
 from install.errors import InstallError
 from install.home import HOME_VARIABLE, Home, default_home
+from install.planning import plan
 from install.reporting import JsonReporter, Reporter
-from install.setup import download, ensure, install_from, remove
+from install.setup import Wish, download, ensure, install_from, remove
 
 _EPILOG = """\
 pip's own settings are honoured: index, proxy, certificates, cache. On Linux many indexes offer torch with CUDA, about
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What `run` starts owns the output.
         reporter = Reporter(sys.stderr if options.command == "run" else sys.stdout)
     signal.signal(signal.SIGTERM, _interrupt)
+    if options.attached:
+        end_with_parent()
     try:
         return _COMMANDS[options.command](home, options, rest, reporter)
     except InstallError as error:
@@ -51,6 +55,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         "--prefix", type=Path, metavar="DIR", help="folder for everything (default: your user data)"
     )
     everywhere.add_argument("--json", action="store_true", help="report as JSON lines, for programs")
+    everywhere.add_argument("--attached", action="store_true", help="stop when standard input ends, for programs")
     parser = argparse.ArgumentParser(
         prog="python3 -m install",
         description=install.__doc__,
@@ -61,9 +66,21 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str, **options: object) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, parents=[everywhere], **options)
+        return commands.add_parser(name, help=text, description=text, **{"parents": [everywhere], **options})
 
-    setup = command("setup", "Make the server's environment.")
+    wishes = argparse.ArgumentParser(add_help=False)
+    wishes.add_argument(
+        "--backend", choices=["auto", *NAMES], default="auto", help="build of torch (default: what suits the computer)"
+    )
+    wishes.add_argument(
+        "--python",
+        type=Path,
+        metavar="PATH",
+        help="make it from this interpreter (default: the best version of this one and those on the PATH)",
+    )
+    wishes.add_argument("--wheels", type=Path, metavar="DIR", help="install from this folder alone, offline")
+
+    setup = command("setup", "Make the server's environment.", parents=[everywhere, wishes])
     setup.add_argument(
         "--blender",
         action="append",
@@ -74,19 +91,26 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         help="also make the environment of a Blender (%(const)s where no version is named)",
     )
     setup.add_argument("--tests", action="store_true", help="also add what the tests need")
-    backends = sorted({name for there in BACKENDS.values() for name in there})
-    setup.add_argument(
-        "--backend",
-        choices=["auto", *backends],
-        default="auto",
-        help="build of torch (default: what suits the computer)",
+    command("plan", "Say what `setup` would do, and do nothing.", parents=[everywhere, wishes])
+    command("verify", "Compare every file of the server's environment with what was installed, and test it.")
+    command("repair", "Install again what `verify` finds broken; everything where that does not help.").add_argument(
+        "--wheels", type=Path, metavar="DIR", help="install from this folder alone, offline"
     )
-    setup.add_argument("--wheels", type=Path, metavar="DIR", help="install from this folder alone, offline")
     fetch = command(
-        "download", "Fetch the server's packages into a folder, for `setup --wheels` on a computer offline."
+        "download",
+        "Fetch the server's packages into a folder, for `setup --wheels` on a computer offline.",
+        parents=[everywhere, wishes],
     )
     fetch.add_argument("-o", "--out", type=Path, default=Path("wheels"), help="folder for them (default: wheels)")
-    fetch.add_argument("--backend", choices=["auto", *backends], default="auto", help="build of torch")
+    extra = command(
+        "detectron2", f"Build detectron2 from its source into the server's environment ({detectron2.WORKS_ON})."
+    )
+    extra.add_argument(
+        "--source",
+        default=detectron2.SOURCE,
+        metavar="DIR|ARCHIVE|ADDRESS",
+        help="folder or archive with its source, or an address as pip takes it (default: its public repository)",
+    )
     command("lock", "Resolve the server's packages for all systems anew. For developers; needs a package index.")
     show = command("demo", "Set up, and turn a video into a take, a Blender file, a BVH file, a preview and a report.")
     show.add_argument("video", nargs="?", type=Path, help="without it a clip that comes with this project")
@@ -108,7 +132,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if "--" in arguments:
         at = arguments.index("--")
         arguments, passed_on = arguments[:at], arguments[at + 1 :]
-    options, unknown = parser.parse_known_args(arguments, argparse.Namespace(prefix=None, json=False))
+    options, unknown = parser.parse_known_args(arguments, argparse.Namespace(prefix=None, json=False, attached=False))
     if unknown and options.command != "test":
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return options, [*unknown, *passed_on]
@@ -116,12 +140,41 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _setup(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
     environments = [SERVER, *(BLENDERS[version] for version in options.blender)]
-    if options.wheels:
-        install_from(options.wheels)
-    ensure(home, environments, reporter, tests=options.tests, backend=options.backend)
+    ensure(home, environments, reporter, tests=options.tests, wish=_wish(options))
     reporter.say(f"Ready: {', '.join(e.name for e in environments)} in {home.path}")
     reporter.result(home=str(home.path))
     return 0
+
+
+def _plan(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    plan(home, _wish(options), reporter)
+    return 0
+
+
+def _verify(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    verify(home, SERVER, reporter)
+    reporter.result(home=str(home.path))
+    return 0
+
+
+def _repair(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    if options.wheels:
+        install_from(options.wheels)
+    repair(home, SERVER, reporter)
+    reporter.result(home=str(home.path))
+    return 0
+
+
+def _detectron2(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
+    detectron2.install(home, options.source, reporter)
+    reporter.result(home=str(home.path))
+    return 0
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    if options.wheels:
+        install_from(options.wheels)
+    return Wish(options.backend, options.python)
 
 
 def _demo(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
@@ -152,7 +205,7 @@ def _extension(home: Home, options: argparse.Namespace, rest: list[str], reporte
 
 
 def _download(home: Home, options: argparse.Namespace, rest: list[str], reporter: Reporter) -> int:
-    download(home, SERVER, options.out.absolute(), options.backend, reporter)
+    download(home, SERVER, options.out.absolute(), _wish(options), reporter)
     reporter.say(f"Downloaded to {options.out}. Offline: python3 -m install setup --wheels {options.out}")
     reporter.result(path=str(options.out.absolute()))
     return 0
@@ -178,6 +231,10 @@ def _remove(home: Home, options: argparse.Namespace, rest: list[str], reporter: 
 
 _COMMANDS = {
     "setup": _setup,
+    "plan": _plan,
+    "verify": _verify,
+    "repair": _repair,
+    "detectron2": _detectron2,
     "demo": _demo,
     "test": _test,
     "run": _run,

@@ -1,19 +1,28 @@
 """The folder that everything is installed in, and `install.json`, which says what is ready there."""
 
+import contextlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from install.environments import Environment
-from install.errors import InstallError
+from install.errors import InstallError, explain_os
 
 HOME_VARIABLE = "VP3D_HOME"
 INCOMPLETE = "incomplete"
 READY = "ready"
+BROKEN = "broken"
+
+_PATIENCE_SECONDS = 10.0
+"""How long a lock is waited for: the child of an installer that was killed holds it a little longer."""
+_RETRIES_SECONDS = (0.2, 0.5, 1.0, 2.0)
+"""Waits before touching a file again that another program, such as a virus scanner on Windows, has open."""
 
 
 def default_home() -> Path:
@@ -49,6 +58,17 @@ class Home:
         """The environment's folder of programs."""
         return self.folder(environment) / ("Scripts" if sys.platform == "win32" else "bin")
 
+    def packages(self, environment: Environment) -> Path:
+        """The environment's folder of packages."""
+        folder = self.folder(environment)
+        if sys.platform == "win32":
+            return folder / "Lib/site-packages"
+        return next((folder / "lib").glob("python3*"), folder / "lib/python3") / "site-packages"
+
+    def old(self, environment: Environment) -> Path:
+        """Where the environment waits while a new one is made in its place."""
+        return self.path / f"{environment.name}-old"
+
     def log(self, environment: Environment) -> Path:
         """The log of the environment's last installation."""
         return self.path / "logs" / f"install-{environment.name}.log"
@@ -62,7 +82,7 @@ class Home:
         return {name: e for name, e in entries.items() if isinstance(e, dict)} if isinstance(entries, dict) else {}
 
     def entry(self, environment: Environment) -> dict[str, Any]:
-        """What is known of an environment: `state`, `version`, `key` of its requirements; empty if nothing."""
+        """What is known of an environment: `state`, `version`, `key` of its requirements and more; empty if nothing."""
         return self.entries().get(environment.name, {})
 
     def record(self, environment: Environment, entry: dict[str, Any] | None) -> None:
@@ -73,7 +93,7 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True)
             draft = self.path / "install.json.new"
             draft.write_text(text + "\n", "utf-8")
-            draft.replace(self.path / "install.json")
+            persistently(draft.replace, self.path / "install.json")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -82,24 +102,49 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / "install.lock").open("a+b")
         with file:
-            try:
-                _lock(file.fileno())
-            except OSError:
-                raise InstallError(
-                    f"Another installation is at work in {self.path}.", "Wait until it is done, and try again."
-                ) from None
+            os.set_inheritable(file.fileno(), True)
+            end = time.monotonic() + _PATIENCE_SECONDS
+            while not _locks(file.fileno()):
+                if time.monotonic() > end:
+                    raise InstallError(
+                        f"Another installation is at work in {self.path}.", "Wait until it is done, and try again."
+                    )
+                time.sleep(0.1)
             yield
 
 
-def _lock(file: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
+def _locks(file: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def delete(folder: Path) -> None:
+    """Take a folder away, or a link to one without what it leads to; raises InstallError."""
+    with writing(folder):
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            persistently(shutil.rmtree, folder)
+
+
+def persistently(action: Callable[..., object], *arguments: object) -> None:
+    """Do something to files, and again after a while where another program has one of them open."""
+    for seconds in _RETRIES_SECONDS:
+        with contextlib.suppress(PermissionError):
+            action(*arguments)
+            return
+        time.sleep(seconds)
+    action(*arguments)
 
 
 @contextmanager
@@ -108,7 +153,4 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise InstallError(
-            f"The folder {folder} cannot be written to ({reason}).", "Choose another folder with --prefix."
-        ) from error
+        raise explain_os(error, folder) from error

@@ -11,29 +11,47 @@ from install.child import clean_environment
 from install.environments import Environment
 from install.errors import InstallError
 
-_ASK = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
+_ASK = "import ensurepip, sys, venv; print(sys.version_info[0], sys.version_info[1], sys.executable)"
 
 
-def find_python(environment: Environment) -> Path:
-    """An interpreter of the first of the environment's versions that there is.
+def find_python(environment: Environment, chosen: Path | None = None) -> Path:
+    """The interpreter that the user chose, or one of the first of the environment's versions that there is.
 
-    The running one is preferred, then those on the PATH, in Windows' launcher and in pyenv. Raises InstallError.
+    Of one version, the running one is preferred (in Blender, Blender's own), then those on the PATH, in Windows'
+    launcher and in pyenv; one that cannot make environments does not count. Raises InstallError.
     """
-    if sys.version_info[:2] in environment.pythons:
-        return Path(sys.executable)
+    wanted = " or ".join(f"{major}.{minor}" for major, minor in environment.pythons)
+    if chosen:
+        if found := next(filter(None, (_answer([str(chosen)], version) for version in environment.pythons)), None):
+            return found
+        raise InstallError(
+            f"{chosen} is no Python {wanted} that can make environments.",
+            "Choose another one, or none; on Debian and Ubuntu it may lack the package python3-venv.",
+        )
     for version in environment.pythons:
         for command in _candidates(version):
             if found := _answer(command, version):
                 return found
-    wanted = " or ".join(f"{major}.{minor}" for major, minor in environment.pythons)
     raise InstallError(
-        f"The environment '{environment.name}' needs Python {wanted}, and none was found.",
-        f"Install Python {wanted} so that it is on the PATH, and run the same command again.",
+        f"The environment '{environment.name}' needs Python {wanted}, and none was found that can make environments.",
+        f"Install Python {wanted} so that it is on the PATH (on Debian and Ubuntu with python3-venv), "
+        "or name one with --python.",
     )
+
+
+def version_of(python: Path) -> str:
+    """Version of an interpreter, as in "3.11"; raises InstallError where it does not run."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        return _output([str(python)], program)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InstallError(f"{python} does not run.", "Repair the environment.") from error
 
 
 def _candidates(version: tuple[int, int]) -> Iterator[list[str]]:
     name = f"{version[0]}.{version[1]}"
+    if sys.version_info[:2] == version:
+        yield [sys.executable]
     if on_path := shutil.which(f"python{name}"):
         yield [on_path]
     if launcher := shutil.which("py"):
@@ -45,10 +63,20 @@ def _candidates(version: tuple[int, int]) -> Iterator[list[str]]:
 
 def _answer(command: list[str], version: tuple[int, int]) -> Path | None:
     try:
-        done = subprocess.run(
-            [*command, "-I", "-c", _ASK], capture_output=True, text=True, timeout=30, env=clean_environment()
-        )
-        major, minor, executable = done.stdout.strip().split(" ", 2)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        major, minor, executable = _output(command, _ASK).split(" ", 2)
+        return Path(executable) if (int(major), int(minor)) == version else None
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return Path(executable) if (int(major), int(minor)) == version else None
+
+
+def _output(command: list[str], program: str) -> str:
+    done = subprocess.run(
+        [*command, "-I", "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=clean_environment(),
+        check=True,
+    )
+    return done.stdout.strip()

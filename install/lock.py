@@ -1,7 +1,8 @@
 """`python3 -m install lock`: the exact packages of the server's environment, with the hashes of their files.
 
-One lock serves every system and Python, by markers; torch stands apart, as its builds differ. For those who change the
-server's dependencies: users' machines only install what is locked here. Needs Python 3.11 or later and a package index.
+One lock serves every system and Python, by markers; torch stands apart, as its builds differ, and those with indexes of
+their own have locks where pip's settings name such an index. For those who change the server's dependencies: users'
+machines only install what is locked here. Needs Python 3.11 or later and a package index.
 """
 
 import contextlib
@@ -14,11 +15,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from install.backends import CPU_LOCK, CPU_TORCH, TORCH
+from install import detectron2
+from install.backends import BACKENDS, PLAIN_LOCK, TORCH, Backend
 from install.child import clean_environment
 from install.environments import REPOSITORY, REQUIREMENTS
 from install.errors import InstallError
 from install.reporting import Reporter
+from install.requirement_files import entries
 
 _OLDEST_PYTHON = "3.10"
 _PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -26,9 +29,16 @@ _SYSTEMS = ("linux", "windows", "macos")
 _MEDIAPIPE = "mediapipe==0.10.21"
 _MEDIAPIPE_NEEDS = ("absl-py", "attrs", "flatbuffers", "protobuf<5")
 """What its pose detector uses of its dependencies: neither jax nor matplotlib nor a second OpenCV."""
+_DETECTRON2_NEEDS = (
+    "antlr4-python3-runtime==4.9.3", "cloudpickle", "fvcore<0.1.6", "iopath<0.1.10", "ninja", "omegaconf<2.4",
+    "packaging", "pillow", "portalocker", "pycocotools", "pyyaml", "tabulate", "termcolor", "torchvision==0.28.0",
+    "tqdm", "yacs",
+)  # fmt: skip
+"""What its networks use of its dependencies, what builds them, and the torchvision that fits this torch."""
 _MEDIAPIPE_PYTHONS = 'python_version < "3.13"'
-_WITH_TORCH = re.compile(r"(torch|triton|nvidia-|cuda-)")
-_LINUX_WHEEL = "manylinux_2_28_x86_64"
+_WITH_TORCH = re.compile(r"(torch|triton|pytorch-triton|nvidia-|cuda-)")
+_WHEELS = {"linux": "manylinux_2_28_x86_64", "win32": "win_amd64"}
+"""What wheels call the systems that have builds of torch with indexes of their own."""
 _UV = "uv==0.13.8"
 _HEADER = "# Made by `python3 -m install lock`; change server/pyproject.toml and run it again.\n"
 
@@ -43,17 +53,21 @@ def write_locks(reporter: Reporter) -> list[Path]:
         folder = Path(scratch)
         uv = _uv(folder)
         reporter.say("Resolving for all systems and Pythons")
-        locked = _entries(_resolve(uv, folder, [*_dependencies(), TORCH], "--universal"))
-        locked += _entries(_resolve(uv, folder, [f"{_MEDIAPIPE}; {_MEDIAPIPE_PYTHONS}"], "--universal", "--no-deps"))
+        locked = _resolve(uv, folder, [*_dependencies(), TORCH], "--universal")
+        locked += _resolve(uv, folder, [f"{_MEDIAPIPE}; {_MEDIAPIPE_PYTHONS}"], "--universal", "--no-deps")
         texts = {
             "server.txt": _text(entry for entry in locked if not _WITH_TORCH.match(entry)),
-            "torch.txt": _text(entry for entry in locked if _WITH_TORCH.match(entry)),
-            CPU_LOCK: _text(_cpu_torch(folder)),
+            PLAIN_LOCK: _text(entry for entry in locked if _WITH_TORCH.match(entry)),
+            detectron2.LOCK: _text(_resolve(uv, folder, _DETECTRON2_NEEDS, "--universal", "--no-deps", sources=True)),
         }
+        for system, backend in ((s, b) for s in _WHEELS for b in BACKENDS[s].values() if b.build):
+            reporter.progress("looking for", 0, 1, f"{backend.requirement}, {system}")
+            if found := _own_build(folder, system, backend):
+                texts[backend.lock] = _text(found)
         for system in _SYSTEMS:
             for python in _PYTHONS:
                 reporter.progress("checking", 0, 1, f"{system}, Python {python}")
-                _check(uv, folder, system, python, [texts["server.txt"], texts["torch.txt"]])
+                _check(uv, folder, system, python, [texts["server.txt"], texts[PLAIN_LOCK]])
         for name, text in texts.items():
             (REQUIREMENTS / name).write_text(text, "utf-8")
     reporter.say(f"Locked: {', '.join(texts)}, checked for {', '.join(_SYSTEMS)} and Python {', '.join(_PYTHONS)}")
@@ -74,39 +88,35 @@ def _uv(folder: Path) -> Path:
     return folder / "uv/bin" / ("uv.exe" if sys.platform == "win32" else "uv")
 
 
-def _resolve(uv: Path, folder: Path, requirements: Iterable[str], *options: str) -> str:
+def _resolve(uv: Path, folder: Path, requirements: Iterable[str], *options: str, sources: bool = False) -> list[str]:
     source = folder / "requirements.in"
     source.write_text("\n".join(requirements), "utf-8")
-    words = ["pip", "compile", source, "--python-version", _OLDEST_PYTHON, "--only-binary=:all:", "--generate-hashes"]
-    return _run([uv, *words, "--no-annotate", "--no-header", "--quiet", *options])
+    words = ["pip", "compile", source, "--python-version", _OLDEST_PYTHON, "--generate-hashes"]
+    words += [] if sources else ["--only-binary=:all:"]
+    lock = folder / "requirements.txt"
+    _run([uv, *words, "--no-annotate", "--no-header", "--quiet", "--output-file", lock, *options])
+    return entries(lock)
 
 
-def _entries(text: str) -> list[str]:
-    """Requirements of a lock, each with its lines of hashes."""
-    return [entry.strip() for entry in re.split(r"\n(?=\S)", text) if entry.strip()]
+def _text(requirements: Iterable[str]) -> str:
+    return _HEADER + "".join(f"{requirement}\n" for requirement in sorted(requirements))
 
 
-def _text(entries: Iterable[str]) -> str:
-    return _HEADER + "".join(f"{entry}\n" for entry in sorted(entries))
-
-
-def _cpu_torch(folder: Path) -> list[str]:
-    """Torch for Linux without CUDA, which pip's indexes and folders may have, by Python; what they lack is left out."""
-    entries = []
+def _own_build(folder: Path, system: str, backend: Backend) -> list[str]:
+    """A build of torch and what comes with it, by Python; nothing for those that pip's indexes and folders lack."""
+    found = []
     for python in _PYTHONS:
         report = folder / "report.json"
-        words = ["--dry-run", "--no-deps", "--only-binary=:all:", f"--python-version={python}", "--quiet"]
-        words += [f"--platform={_LINUX_WHEEL}", f"--target={folder / 'none'}", f"--report={report}"]
+        words = ["--dry-run", "--only-binary=:all:", f"--python-version={python}", "--quiet"]
+        words += [f"--platform={_WHEELS[system]}", f"--target={folder / 'none'}", f"--report={report}"]
         with contextlib.suppress(InstallError):
-            _run([sys.executable, "-m", "pip", "install", *words, CPU_TORCH])
-            (found,) = json.loads(report.read_text("utf-8"))["install"]
-            digest = found["download_info"]["archive_info"]["hashes"]["sha256"]
-            entries.append(f"{CPU_TORCH} ; python_version == '{python}' \\\n    --hash=sha256:{digest}")
-    if not entries:
-        raise InstallError(
-            f"No package index that pip knows has {CPU_TORCH}.", "Add the index of torch's CPU builds to pip's."
-        )
-    return entries
+            _run([sys.executable, "-m", "pip", "install", *words, backend.requirement])
+            for package in json.loads(report.read_text("utf-8"))["install"]:
+                name, version = package["metadata"]["name"], package["metadata"]["version"]
+                if _WITH_TORCH.match(name):
+                    digest = package["download_info"]["archive_info"]["hashes"]["sha256"]
+                    found.append(f"{name}=={version} ; python_version == '{python}' \\\n    --hash=sha256:{digest}")
+    return found
 
 
 def _check(uv: Path, folder: Path, system: str, python: str, locks: list[str]) -> None:

@@ -19,7 +19,7 @@ _LENS = {
     "file": ("calibration", "calibration_camera"),
 }
 """What each way to tell the lens asks for."""
-_REMEDIES = {Remedy.REPAIR: "Repair Pose Server", Remedy.UPDATE: "Update Pose Server"}
+_REMEDIES = {Remedy.REPAIR: "vp3d.repair", Remedy.UPDATE: "vp3d.install"}
 
 
 class _Sidebar:
@@ -257,7 +257,7 @@ def _draw_failure(layout: bpy.types.UILayout, context: bpy.types.Context, job: J
     if job.hint:
         paragraph(box, context, job.hint)
     if job.remedy:
-        box.operator("vp3d.install", text=_REMEDIES[job.remedy], icon="IMPORT")
+        box.operator(_REMEDIES[job.remedy], text=f"{job.remedy.name.capitalize()} Pose Server", icon="IMPORT")
     if job.lost:
         box.operator("vp3d.try_again", icon="FILE_REFRESH")
     row = box.row(align=True)

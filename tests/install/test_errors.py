@@ -16,6 +16,13 @@ LOG = Path("install.log")
     ("output", "message", "hint"),
     [
         ("OSError: [Errno 28] No space left on device: 'libtorch_cpu.so'", "The disk is full.", "--prefix"),
+        ("OSError: [Errno 27] File too large: 'libtorch_cpu.so'", "no file of this size", "another disk"),
+        ("OSError: [Errno 36] File name too long: '/x'", "The path of the folder is too long.", "short path"),
+        ("HINT: This error might ... Windows Long Path support enabled", "path of the folder is too long", "C:\\vp3d"),
+        ("CERTIFICATE_VERIFY_FAILED: certificate has expired (_ssl.c:992)", "this computer's date and time", "clock"),
+        ("PermissionError: [WinError 32] being used by another process: 'x'", "Another program has a file", "scanner"),
+        ("PermissionError: [WinError 5] Access is denied: 'torch.dll'", "Another program has a file", "scanner"),
+        ("CUDA error: no kernel image is available for execution", "does not run on the graphics card", "cuda-older"),
         ("Error: ... ensurepip is not available. On Debian ...", "This Python lacks its venv module.", "python3-venv"),
         ("/usr/bin/python3: No module named venv", "This Python lacks its venv module.", "python3-venv"),
         (

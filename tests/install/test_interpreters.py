@@ -1,6 +1,8 @@
 """A Python is found by trying what there is, not by trusting names on the PATH."""
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +37,38 @@ def test_behind_a_shim_that_fails(small, shim, tmp_path) -> None:
     python = tmp_path / "pyenv/versions/3.99.0/bin/python"
     script(python, f"echo 3 99 '{python}'")
     assert find_python(small(pythons=((3, 99),))) == python
+
+
+def test_the_users_choice_comes_first(small, tmp_path) -> None:
+    python = tmp_path / "mine/python"
+    script(python, f"echo 3 99 '{python}'")
+    assert find_python(small(pythons=((3, 99),)), python) == python
+    with pytest.raises(InstallError, match=r"is no Python 3\.98 that can make environments"):
+        find_python(small(pythons=((3, 98),)), python)
+    with pytest.raises(InstallError, match="is no Python"):
+        find_python(small(), tmp_path / "nowhere")
+
+
+def test_a_python_that_cannot_make_environments_does_not_count(small, tmp_path) -> None:
+    """A whole copy of this Python's standard library, except what Debian ships apart."""
+    base = Path(sys.base_prefix)
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    python = tmp_path / "debian/bin" / name
+    python.parent.mkdir(parents=True)
+    shutil.copy2(base / "bin" / name, python)
+    for library in base.glob("lib/libpython*"):
+        (tmp_path / "debian/lib").mkdir(exist_ok=True)
+        (tmp_path / "debian/lib" / library.name).symlink_to(library)
+    modules = tmp_path / "debian/lib" / name
+    modules.mkdir(parents=True)
+    for module in (base / "lib" / name).iterdir():
+        if module.name not in ("ensurepip", "venv", "__pycache__"):
+            (modules / module.name).symlink_to(module)
+    if subprocess.run([python, "-I", "-c", "import json"], capture_output=True).returncode:
+        pytest.skip("this Python does not run from another folder")
+    with pytest.raises(InstallError, match="that can make environments") as raised:
+        find_python(small(), python)
+    assert "python3-venv" in raised.value.hint
 
 
 def test_one_that_is_of_another_version_does_not_count(small, shim, tmp_path) -> None:

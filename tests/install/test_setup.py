@@ -13,7 +13,18 @@ import pytest
 from install.environments import REPOSITORY, SERVER
 from install.errors import InstallError
 from install.home import Home
-from install.setup import _choice, _link_server, download, ensure, install_from, is_ready, remove
+from install.setup import (
+    ANYTHING,
+    Wish,
+    check_path,
+    choice,
+    download,
+    ensure,
+    install_from,
+    is_ready,
+    link_server,
+    remove,
+)
 
 
 def imported(home: Home, environment, expression: str) -> str:
@@ -107,7 +118,7 @@ def test_a_damaged_package_is_not_installed(home, small, transcript, tmp_path) -
 
 def test_packages_for_a_computer_that_is_offline(home, small, transcript, tmp_path, monkeypatch) -> None:
     environment = locked(small, tmp_path)
-    download(home, environment, tmp_path / "a stick", "auto", transcript)
+    download(home, environment, tmp_path / "a stick", ANYTHING, transcript)
     assert [path.name for path in (tmp_path / "a stick").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.setenv(name, "")  # so that they are put back afterwards
@@ -120,10 +131,10 @@ def test_packages_for_a_computer_that_is_offline(home, small, transcript, tmp_pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one build of torch")
 def test_an_upgrade_keeps_the_build_of_torch_that_the_user_chose(home) -> None:
-    assert _choice(home, SERVER, "cuda").backend.name == "cuda"
+    assert choice(home, SERVER, Wish("cuda")).backend.name == "cuda"
     home.record(SERVER, {"state": "ready", "backend": "cuda"})
-    assert _choice(home, SERVER, "auto").backend.name == "cuda"
-    assert _choice(home, SERVER, "cpu").backend.name == "cpu"
+    assert choice(home, SERVER, ANYTHING).backend.name == "cuda"
+    assert choice(home, SERVER, Wish("cpu")).backend.name == "cpu"
 
 
 def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript) -> None:
@@ -146,7 +157,17 @@ def test_a_folder_that_cannot_be_made(tmp_path, small, transcript) -> None:
         ensure(Home(tmp_path / "file/home"), [small()], transcript)
 
 
-def test_one_installer_at_a_time(home, small, transcript) -> None:
+def test_paths_that_windows_would_refuse_are_seen_before_anything_is_made() -> None:
+    check_path(Home(Path("C:/Users/Somebody/AppData/Local/vp3d")), "win32")
+    deep = Home(Path("C:/Users/Somebody/" + "Documents/" * 8))
+    check_path(deep, "linux")
+    with pytest.raises(InstallError, match="too long for Windows") as raised:
+        check_path(deep, "win32")
+    assert "Data Folder" in raised.value.hint
+
+
+def test_one_installer_at_a_time(home, small, transcript, monkeypatch) -> None:
+    monkeypatch.setattr("install.home._PATIENCE_SECONDS", 0.1)
     with home.locked(), pytest.raises(InstallError, match="Another installation is at work"):
         ensure(home, [small()], transcript)
 
@@ -161,7 +182,7 @@ def test_a_damaged_state_file_counts_as_nothing_installed(home, small, text: str
 @pytest.mark.skipif(os.name == "nt", reason="makes the environment's folder by hand as POSIX has it")
 def test_the_environment_finds_the_server_from_any_folder(home, tmp_path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", home.folder(SERVER)], check=True)
-    _link_server(home)
+    link_server(home)
     program = "import vp3d; print(vp3d.__file__)"
     for locale in ("C", "C.UTF-8"):
         done = subprocess.run(

@@ -8,7 +8,8 @@ import pytest
 
 from install import testing
 from install.environments import BLENDERS, REQUIREMENTS, SERVER
-from install.setup import _key, _test_key
+from install.requirement_files import key
+from install.setup import _test_key
 
 BLENDER = BLENDERS["5.0"]
 
@@ -40,7 +41,7 @@ def test_status_and_summary(home, small, transcript, tmp_path: Path, capfd, body
     home.scripts(environment).mkdir(parents=True)
     home.python(environment).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     home.python(environment).chmod(0o755)
-    keys = {"key": _key(home, environment), "tests": _test_key(home, environment)}
+    keys = {"key": key(environment, None), "tests": _test_key(home, environment)}
     home.record(environment, {"state": "ready", **keys})
     assert testing.run(home, [environment], ["-p", "no:cacheprovider"], transcript) == status
     assert line in transcript.text.splitlines()[-1]

@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -22,7 +23,8 @@ def make_python(home):
     [
         ("{}", State.NOT_INSTALLED),
         ('{"blender-5.0": {"state": "ready"}}', State.NOT_INSTALLED),
-        ('{"server": {"state": "incomplete"}}', State.INCOMPLETE),
+        ('{"server": {"state": "incomplete"}}', State.BROKEN),
+        ('{"server": {"state": "broken"}}', State.BROKEN),
         ('{"server": {"state": "ready", "version": "1.2"}}', State.BROKEN),
         ('{"server": {"state": "sideways"}}', State.BROKEN),
         ('{"server": 3}', State.BROKEN),
@@ -47,6 +49,35 @@ def test_ready_with_its_python(tmp_path):
     found = environment.read(home)
     assert (found.state, found.version) == (State.READY, "1.2")
     assert found.python.is_file()
+
+
+def test_an_installer_at_work_is_seen(tmp_path, repository, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository))
+    from install.home import Home
+
+    write_state(tmp_path, '{"server": {"state": "incomplete"}}')
+    with Home(tmp_path).locked():
+        assert environment.read(tmp_path).state is State.INSTALLING
+    assert environment.read(tmp_path).state is State.BROKEN
+
+
+def test_other_packages_or_another_server_need_an_update(tmp_path, repository, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository))
+    from install.environments import SERVER
+    from install.requirement_files import key
+
+    make_python(tmp_path)
+    entry = {"state": "ready", "lock": "torch.txt", "key": key(SERVER, "torch.txt")}
+    write_state(tmp_path, json.dumps({"server": entry}))
+    assert environment.read(tmp_path).state is State.READY
+    packages = tmp_path / ("server/Lib/site-packages" if os.name == "nt" else "server/lib/python3.11/site-packages")
+    packages.mkdir(parents=True)
+    for used, state in ((repository / "server", State.READY), (tmp_path / "gone", State.UPDATE_NEEDED)):
+        (packages / "vp3d.pth").write_text(f"import sys; sys.path.append({str(used)!a})\n")
+        assert environment.read(tmp_path).state is state
+    (packages / "vp3d.pth").unlink()
+    write_state(tmp_path, json.dumps({"server": {**entry, "key": "of another version"}}))
+    assert environment.read(tmp_path).state is State.UPDATE_NEEDED
 
 
 def test_every_state_has_a_sentence():
