@@ -10,12 +10,26 @@ from pathlib import Path
 from vp3d.errors import UserError
 
 
+def check_name(path: Path) -> None:
+    """Raise UserError for what no file on this system can be called, be it there or not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "it holds characters that names cannot have").lower()
+        name = str(path).encode(errors="replace").decode()
+        raise UserError(f"No file can be called “{name[:100]}” ({reason}).", "Choose another name.") from error
+
+
 def check_output(path: Path, *inputs: Path) -> None:
     """Find out before any work is done whether its result can be written.
 
     Raises:
         UserError: `path` is one of the `inputs`, or a folder, or in a folder that cannot be written to.
     """
+    for each in (path, *inputs):
+        check_name(each)
     for source in inputs:
         if path.exists() and source.exists() and path.samefile(source):
             raise UserError(f"“{path}” would be overwritten by what is made from it.", "Give the result another name.")

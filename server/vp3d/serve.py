@@ -222,9 +222,8 @@ def _run(client: _Client, start: dict) -> None:
     job = start["job"]
 
     def fail(message: str, hint: str = "", details: str = "", cancelled: bool = False) -> None:
-        client.send(
-            "error", job=job, message=message[:2000], hint=hint[:2000], details=details[-20000:], cancelled=cancelled
-        )
+        message, hint = _shortened(message), _shortened(hint)
+        client.send("error", job=job, message=message, hint=hint, details=details[-20000:], cancelled=cancelled)
 
     try:
         take, summary = _capture(start, _reporter(client, job))
@@ -241,6 +240,11 @@ def _run(client: _Client, start: dict) -> None:
         client.send("result", job=job, take=str(take), summary=summary)
     finally:
         client.progress = None
+
+
+def _shortened(text: str) -> str:
+    """A text that fits a message, whatever it quotes."""
+    return text if len(text) <= 1000 else f"{text[:500]} … {text[-400:]}"
 
 
 def _free_memory() -> None:

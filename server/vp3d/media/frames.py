@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vp3d.errors import UserError
+from vp3d.files import check_name
 from vp3d.media import sequence, video
 from vp3d.media.types import Frame, VideoInfo
 
@@ -12,6 +13,7 @@ __all__ = ["Frame", "VideoInfo", "files", "probe", "read_frames"]
 
 
 def _reader(path: Path) -> ModuleType:
+    check_name(path)
     return sequence if sequence.is_sequence(path) else video
 
 
