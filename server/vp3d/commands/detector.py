@@ -44,7 +44,9 @@ def train_detector(
     validation: Annotated[
         list[Path] | None, typer.Option(help="Labels to measure with. [default: some of the sources']")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 20_000,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Steps of the optimiser; with 0, weights stay as they are.")
+    ] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 64,
     rate: Annotated[float, typer.Option(help="Highest learning rate; to fine-tune, a tenth of it.")] = 2e-3,
     crop: Annotated[int, typer.Option(min=64, help="Side of the crops, px, a multiple of 32.")] = 320,
@@ -53,6 +55,7 @@ def train_detector(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     licence: Annotated[str, typer.Option(help="Licence to write into the file.")] = "GPL-3.0-or-later",
     commercial: Annotated[bool, typer.Option(help="Whether that licence allows commercial work.")] = True,
+    int8: Annotated[bool, typer.Option(help="Write weights that the CPU computes with in 8-bit integers.")] = False,
 ) -> None:
     """Train a bottom-up detector. A stopped run goes on where it was: the same command again."""
     from vp3d.train.detector import DetectorSettings, parse_sources, train
@@ -71,6 +74,7 @@ def train_detector(
         device=device,
         licence=licence,
         commercial=commercial,
+        integers=int8,
     )
     check_output(output, *(path for path in (start,) if path))
     with resumable(), Bar() as bar:
@@ -81,7 +85,10 @@ def train_detector(
 def bench_detect(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="The clip to measure with.")],
     detectors: Annotated[
-        str, typer.Option(help="Whom to measure: NAME:DETAIL:EVERY, NAME:DETAIL or NAME, with commas between.")
+        str,
+        typer.Option(
+            help="Whom to measure: NAME:DETAIL:EVERY:RUNTIME, with commas between; all but the name may be left out."
+        ),
     ] = "bottom-up,bottom-up-int8,mediapipe",
     reference: Annotated[str, typer.Option(help="Whose joints count as true.")] = "bottom-up",
     truth: Annotated[

@@ -19,15 +19,19 @@ WEIGHTS = {
 """What each detector's weights are called in `models.MODELS`."""
 
 
-def open_detector(name: str = "auto", detail: str = "normal", device: str = "auto", every: int = 1) -> Detector:
+def open_detector(
+    name: str = "auto", detail: str = "normal", device: str = "auto", every: int = 1, runtime: str = "auto"
+) -> Detector:
     """Open a detector.
 
     Args:
         name: one of `DETECTORS`, or a file that `vp3d train detector` wrote; "auto" is bottom-up where its weights are
             found, else MediaPipe.
-        detail: "fast", "normal" or "fine", the size at which the network sees the image.
+        detail: "fast" or "normal", the size at which the network sees the image, or "fine", which for bottom-up
+            detectors is normal and a second look at small people.
         device: "auto", "cpu", "cuda" or "mps", for all but MediaPipe.
         every: look at every n-th image only, and follow the joints between them by optical flow.
+        runtime: how a bottom-up network runs, one of `runtime.RUNTIMES`.
 
     Raises:
         UserError: an unknown name, missing or damaged weights, a device or a library that is not there.
@@ -36,7 +40,7 @@ def open_detector(name: str = "auto", detail: str = "normal", device: str = "aut
         raise UserError(f"There is no level of detail {detail!r}.", f"Choose one of: {', '.join(DETAILS)}.")
     if every < 1:
         raise UserError(f"Every {every}th frame cannot be looked at.", "Give 1 for all of them, 2 for every second …")
-    detector = _open(name, detail, device)
+    detector = _open(name, detail, device, runtime)
     if every == 1:
         return detector
     from vp3d.detect.propagation import EveryNth
@@ -44,7 +48,7 @@ def open_detector(name: str = "auto", detail: str = "normal", device: str = "aut
     return EveryNth(detector, every)
 
 
-def _open(name: str, detail: str, device: str) -> Detector:
+def _open(name: str, detail: str, device: str, runtime: str) -> Detector:
     # The detectors' libraries take seconds to import, so only the one that runs is imported.
     if name == "mediapipe" or (name == "auto" and models.find(WEIGHTS["bottom-up"]) is None):
         from vp3d.detect.mediapipe_pose import MediaPipePose
@@ -63,4 +67,10 @@ def _open(name: str, detail: str, device: str) -> Detector:
     from vp3d.detect.bottom_up import BottomUp
 
     weights = trained if name not in DETECTORS else models.require(WEIGHTS["bottom-up" if name == "auto" else name])
-    return BottomUp(weights, detail, device, quantised=name == "bottom-up-int8")
+    quantised = name == "bottom-up-int8"
+    whole = BottomUp(weights, detail, device, quantised, runtime)
+    if detail != "fine":
+        return whole
+    from vp3d.detect.closer_look import SIDE, CloserLook
+
+    return CloserLook(whole, BottomUp(weights, detail, device, quantised, runtime, short_side=SIDE))

@@ -18,7 +18,7 @@ from vp3d.detect.runtime import open_runtime
 from vp3d.detect.types import People
 from vp3d.models import MODELS
 
-SHORT_SIDE = {"fast": 256, "normal": 368, "fine": 512}
+SHORT_SIDE = {"fast": 256, "normal": 368, "fine": 368}
 """Short side of the network's input (px) per level of detail; 368 is where it is most accurate."""
 
 _LONGEST = 4  # long side at most this many short sides: keeps memory in bounds for strips of images
@@ -80,12 +80,22 @@ class BottomUp:
         quantised: the graph is the release in 8-bit integers, which runs on the CPU as it is.
         detail: "fast", "normal" or "fine".
         device: "auto", "cpu", "cuda" or "mps".
+        runtime: one of `runtime.RUNTIMES`.
+        short_side: of what the network sees, px, in place of the detail's.
 
     Raises:
         UserError: the weights are missing or damaged, or there is no such device.
     """
 
-    def __init__(self, weights: Path, detail: str = "normal", device: str = "auto", quantised: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        detail: str = "normal",
+        device: str = "auto",
+        quantised: bool = False,
+        runtime: str = "auto",
+        short_side: int | None = None,
+    ) -> None:
         self.weights = weights
         network: nn.Module | Path
         if quantised:
@@ -94,21 +104,21 @@ class BottomUp:
             network, self.licence = _network(weights, weights.stat().st_mtime_ns if weights.exists() else 0)
         if weights.suffix == ".safetensors":
             self.name = "basic"
-            self._short_side = basic_network.SHORT_SIDE[detail]
+            self._short_side = short_side or basic_network.SHORT_SIDE[detail]
             self.description = (
                 f"The basic bottom-up detector ({weights.name}, short side {self._short_side} px) found everyone in "
                 "the picture at once; Lightweight OpenPose (8 MB of weights, downloaded once) would be more exact."
             )
         else:
             self.name = "bottom-up-int8" if quantised else "bottom-up"
-            self._short_side = SHORT_SIDE[detail]
+            self._short_side = short_side or SHORT_SIDE[detail]
             integers = ", 8-bit" if quantised else ""
             self.description = (
                 f"The bottom-up detector (Lightweight OpenPose{integers}, short side {self._short_side} px) found "
                 "everyone in the picture at once; MediaPipe Pose would follow one person only, but add heels and toes."
             )
         self._layout: MapLayout = LIGHTWEIGHT_OPENPOSE if isinstance(network, Path) else network.layout
-        self._runtime = open_runtime(network, device)
+        self._runtime = open_runtime(network, device, runtime)
         self.batch_size = self._runtime.batch_size
 
     def detect(self, images: Sequence[np.ndarray]) -> list[People]:

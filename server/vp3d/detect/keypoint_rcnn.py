@@ -145,10 +145,13 @@ class Detectron2:
         device: str,
         config: str = "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml",
     ) -> None:
-        from detectron2 import model_zoo
+        from detectron2.config import get_cfg
         from detectron2.modeling import build_model
 
-        settings = model_zoo.get_config(config)
+        settings = get_cfg()
+        # Its `model_zoo` would find this too, but needs a part of setuptools that newer ones no longer have.
+        zoo = Path(importlib.util.find_spec("detectron2").origin).with_name("model_zoo")
+        settings.merge_from_file(str(zoo / "configs" / config))
         settings.MODEL.DEVICE = device
         settings.MODEL.WEIGHTS = ""
         self._network = build_model(settings).eval()

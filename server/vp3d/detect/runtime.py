@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vp3d.detect.basic_network import BasicNetwork
+from vp3d.detect.integers import quantise
 from vp3d.devices import choose_device
 from vp3d.errors import UserError
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 Maps = tuple[np.ndarray, np.ndarray]
 """Heatmaps (K, h, w) and part-affinity maps (M, h, w) of one image, float32."""
 
+
+RUNTIMES = ("auto", "float32", "torch")
+"""OpenVINO in the precision it chooses, OpenVINO in float32, and torch itself."""
 
 _EXAMPLE = 64  # px; any size that every network takes
 
@@ -33,8 +38,11 @@ class Runtime(Protocol):
         ...
 
 
-def open_runtime(network: nn.Module | Path, device: str = "auto") -> Runtime:
+def open_runtime(network: nn.Module | Path, device: str = "auto", runtime: str = "auto") -> Runtime:
     """Prepare a network, or a published graph, for a device ("auto", "cpu", "cuda", "mps").
+
+    Args:
+        runtime: one of `RUNTIMES`, to compare them; a published graph runs as it is.
 
     Raises:
         UserError: there is no such device, or the graph, which only the CPU runs, is damaged.
@@ -42,7 +50,9 @@ def open_runtime(network: nn.Module | Path, device: str = "auto") -> Runtime:
     if isinstance(network, Path):
         return OpenVinoRuntime(network)
     device = choose_device(device)
-    return OpenVinoRuntime(network) if device == "cpu" else TorchRuntime(network, device)
+    if runtime == "torch" or device != "cpu":
+        return TorchRuntime(network, device)
+    return OpenVinoRuntime(network, exact=runtime == "float32")
 
 
 @functools.lru_cache(maxsize=2)
@@ -82,15 +92,22 @@ class OpenVinoRuntime:
     Images run as single asynchronous requests on as many streams as OpenVINO finds right for the processor: as fast as
     batches, in less memory, and results are worked on while later images still run. The precision is the processor's
     own choice: bfloat16 where it computes in that, which halves the time and moves joints by 0.1 px.
+
+    Args:
+        network: the module, which may bring ranges for 8-bit integers, or the published graph.
+        exact: float32 throughout.
     """
 
     batch_size = 4  # small, because a capture can only be cancelled between batches
 
-    def __init__(self, network: nn.Module | Path) -> None:
+    def __init__(self, network: nn.Module | Path, exact: bool = False) -> None:
         import openvino  # only here, because a computer with a GPU does without
 
         self._core = openvino.Core()
         self._model = _published(self._core, network) if isinstance(network, Path) else _converted(network).clone()
+        if isinstance(network, BasicNetwork) and network.ranges and not exact:
+            quantise(self._model, network.ranges)
+        self._hints = {"PERFORMANCE_HINT": "THROUGHPUT", **({"INFERENCE_PRECISION_HINT": "f32"} if exact else {})}
         self._size: tuple[int, ...] = ()
         self._requests: list[InferRequest] = []
         # The published files have the affinity maps first.
@@ -98,7 +115,7 @@ class OpenVinoRuntime:
 
     def _compile(self, size: tuple[int, ...]) -> None:
         self._model.reshape({0: [1, *size, 3]})
-        compiled = self._core.compile_model(self._model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        compiled = self._core.compile_model(self._model, "CPU", self._hints)
         self._requests, self._size = [compiled.create_infer_request() for _ in range(self.batch_size)], size
 
     def run(self, images: np.ndarray) -> Iterator[Maps]:
@@ -116,12 +133,11 @@ class OpenVinoRuntime:
 
 
 class TorchRuntime:
-    """The torch module on a GPU."""
-
-    batch_size = 16
+    """The torch module itself, on a GPU."""
 
     def __init__(self, network: nn.Module, device: str) -> None:
         self._device = torch.device(device)
+        self.batch_size = 4 if device == "cpu" else 16
         self._network = copy.deepcopy(network).to(self._device)
 
     @torch.inference_mode()

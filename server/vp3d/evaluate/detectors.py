@@ -11,7 +11,8 @@ from rich.table import Column, Table
 
 from vp3d import media, truth
 from vp3d.common.skeletons import BODY_21
-from vp3d.detect import DETAILS, SEEN, People, open_detector
+from vp3d.detect import DETAILS, SEEN, Detector, People, open_detector
+from vp3d.detect.runtime import RUNTIMES
 from vp3d.errors import UserError
 from vp3d.evaluate.keypoints import Agreement, agreement
 from vp3d.media import VideoInfo
@@ -22,33 +23,49 @@ _WARM = 2  # batches before the clock starts: the first compile the network for 
 
 @dataclass(frozen=True)
 class Contender:
-    """A detector to measure: its name, level of detail, and how often it looks."""
+    """A detector to measure: its name, level of detail, how often it looks, and for a bottom-up one what runs it."""
 
     name: str
     detail: str = "normal"
     every: int = 1
+    runtime: str = "auto"
 
     @classmethod
     def parse(cls, text: str) -> "Contender":
-        """`NAME`, `NAME:DETAIL` or `NAME:DETAIL:EVERY`; raises UserError for anything else."""
+        """`NAME:DETAIL:EVERY:RUNTIME`, all but the name optional; raises UserError for anything else."""
         name, *rest = text.split(":")
-        detail, every = (*rest, "", "")[:2]
-        if len(rest) > 2 or (detail or "normal") not in DETAILS or not (every or "1").isdigit():
+        detail, every, runtime = (*rest, "", "", "")[:3]
+        contender = cls(
+            name, detail or "normal", int(every or "1") if (every or "1").isdigit() else 0, runtime or "auto"
+        )
+        if len(rest) > 3 or contender.detail not in DETAILS or not contender.every or contender.runtime not in RUNTIMES:
             raise UserError(
-                f"“{text}” is no detector to measure.", "Write NAME:DETAIL:EVERY, such as bottom-up:fast:2."
+                f"“{text}” is no detector to measure.",
+                "Write NAME:DETAIL:EVERY:RUNTIME, such as bottom-up:fast:2 or bottom-up:::torch.",
             )
-        return cls(name, detail or "normal", int(every or 1))
+        return contender
 
     def __str__(self) -> str:
-        return f"{Path(self.name).name}, {self.detail}" + (f", every {self.every}." if self.every > 1 else "")
+        text = f"{Path(self.name).name}, {self.detail}" + (f", every {self.every}." if self.every > 1 else "")
+        return text + (f", {self.runtime}" if self.runtime != "auto" else "")
+
+    def open(self, device: str) -> Detector:
+        """The detector; raises what `open_detector` raises."""
+        return open_detector(self.name, self.detail, device, self.every, self.runtime)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one detector."""
+    """What was measured of one detector.
+
+    Attributes:
+        frames_per_second: by the clock on the wall.
+        core_seconds: time of one processor core per frame, which other work on the computer hardly changes.
+    """
 
     contender: Contender
     frames_per_second: float
+    core_seconds: float
     against: Agreement
 
 
@@ -64,7 +81,7 @@ class Comparison:
     def __rich__(self) -> Table:
         """A table for the command line."""
         clip = f"{self.info.path.name}, {self.info.width} × {self.info.height} px, {self.frames} frames"
-        titles = ("frames/s", "joints within 0.2 torso", "people missed", "people extra")
+        titles = ("frames/s", "core ms/frame", "joints within 0.2 torso", "people missed", "people extra")
         table = Table(
             "detector",
             *(Column(title, justify="right") for title in titles),
@@ -75,6 +92,7 @@ class Comparison:
             table.add_row(
                 str(row.contender),
                 f"{row.frames_per_second:.1f}",
+                f"{1000 * row.core_seconds:.0f}",
                 f"{found.pck:.1%}",
                 f"{found.missed} of {found.people}",
                 str(found.extra),
@@ -113,25 +131,25 @@ def compare(
     rows = []
     for number, contender in enumerate(contenders):
         progress("detect", number, len(contenders))
-        people, seconds = _run(contender, frames, device)
+        people, seconds, core_seconds = _run(contender, frames, device)
         found = [person.joints for person in people]
-        rows.append(Row(contender, len(frames) / seconds, agreement(known, found)))
+        rows.append(Row(contender, len(frames) / seconds, core_seconds / len(frames), agreement(known, found)))
     progress("detect", len(contenders), len(contenders))
     return Comparison(media.probe(video), len(frames), title, tuple(rows))
 
 
-def _run(contender: Contender, frames: list[np.ndarray], device: str) -> tuple[list[People], float]:
-    detector = open_detector(contender.name, contender.detail, device, contender.every)
+def _run(contender: Contender, frames: list[np.ndarray], device: str) -> tuple[list[People], float, float]:
+    detector = contender.open(device)
     size = detector.batch_size
     detector.detect(frames[: _WARM * size])
     detector.close()
     # Opened anew, because some detectors remember what they saw.
-    detector = open_detector(contender.name, contender.detail, device, contender.every)
+    detector = contender.open(device)
     try:
         detector.detect(frames[:1] * min(size, 2))
-        begin = time.perf_counter()
+        begin, core = time.perf_counter(), time.process_time()
         people = [p for start in range(0, len(frames), size) for p in detector.detect(frames[start : start + size])]
-        return people, time.perf_counter() - begin
+        return people, time.perf_counter() - begin, time.process_time() - core
     finally:
         detector.close()
 

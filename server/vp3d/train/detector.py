@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from vp3d.detect.basic_network import WIDTHS, BasicNetwork, Weights, load, save
 from vp3d.detect.bottom_up import decode, input_size
+from vp3d.detect.integers import measured
 from vp3d.detect.layout import BASIC
 from vp3d.devices import choose_device, computes_in_half
 from vp3d.errors import UserError
@@ -39,6 +40,7 @@ _HIDE = (
 _JOINT_CELLS = 4.0  # how much more a cell at a joint counts than one far from all
 _LIMB_CELLS = 2.0
 _SURE = 0.3  # joints surer than this are what validation compares with
+_RANGES = 48  # pictures from which the ranges for 8-bit integers are measured
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class DetectorSettings:
         evaluate_steps: steps between validations; `evaluate_pictures` of them at most.
         save_seconds: time between saved states.
         licence, commercial: to write into the file.
+        integers: add what the CPU needs to compute in 8-bit integers.
     """
 
     sources: tuple[tuple[Path, float], ...]
@@ -80,6 +83,7 @@ class DetectorSettings:
     save_seconds: float = 60.0
     licence: str = "GPL-3.0-or-later"
     commercial: bool = True
+    integers: bool = False
 
 
 def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, Any]:
@@ -121,11 +125,11 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
         network.train()
         return _losses(network, pictures, settings, run.generator)
 
-    def measured() -> dict[str, float]:
+    def judged() -> dict[str, float]:
         return evaluate(run.averaged(), chosen, settings.size, device)
 
     try:
-        run.loop(losses, measured, settings.evaluate_steps, progress, settings.save_seconds)
+        run.loop(losses, judged, settings.evaluate_steps, progress, settings.save_seconds)
     except RuntimeError as error:
         # torch has a class of its own for this on a GPU only.
         if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
@@ -135,6 +139,11 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
             f"Use --batch {max(settings.batch // 2, 1)}; what is learned so far is kept.",
         ) from error
     average = run.averaged().float()
+    if settings.integers:
+        everything = [picture for source in sources for picture in source]
+        some = everything[:: max(len(everything) // _RANGES, 1)]
+        images = (_seen(picture, settings.size, average.layout.multiple) for picture in some)
+        average.ranges = measured(average, (image for image in images if image is not None))
     record = {
         "settings": described,
         "sources": [
@@ -144,7 +153,8 @@ def train(settings: DetectorSettings, progress: Progress = silent) -> dict[str, 
         "validation": {"pictures": len(validation), **evaluate(average, validation, settings.size, device)},
         "history": run.history,
     }
-    save(Weights(average.state_dict(), settings.licence, settings.commercial, record), settings.output)
+    weights = Weights(average.state_dict(), settings.licence, settings.commercial, record, average.ranges)
+    save(weights, settings.output)
     return record
 
 
@@ -157,6 +167,7 @@ _MAY_CHANGE = {
     "evaluate_pictures",
     "licence",
     "commercial",
+    "integers",
     "save_seconds",
 }
 
@@ -184,14 +195,11 @@ def evaluate(network: BasicNetwork, pictures: Sequence[Picture], size: int, devi
     true, found, scores = [], [], []
     network.eval()
     for picture in pictures:
-        image = cv2.imdecode(np.fromfile(picture.path, np.uint8), cv2.IMREAD_COLOR) if picture.path.is_file() else None
-        if image is None:
+        small = _seen(picture, size, network.layout.multiple)
+        if small is None:
             logger.warning("%s cannot be read and is left out of the validation.", picture.path)
             continue
-        height, width = image.shape[:2]
-        short = round(min(size / max(width, height), 1) * min(width, height))
-        wide, high = input_size(width, height, short, network.layout.multiple)
-        small = cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA)[..., ::-1].copy()
+        (width, height), (high, wide) = picture.size, small.shape[:2]
         with torch.no_grad():
             heat, affinity = network(torch.from_numpy(small)[None].to(device))
         people = decode(
@@ -211,6 +219,17 @@ def evaluate(network: BasicNetwork, pictures: Sequence[Picture], size: int, devi
         "missed": counted.missed / max(counted.people, 1),
         "extra": counted.extra / max(counted.people, 1),
     }
+
+
+def _seen(picture: Picture, size: int, multiple: int) -> np.ndarray | None:
+    """(H, W, 3) uint8 RGB, the whole picture with its longest side shrunk to about `size`; None if it is no image."""
+    image = cv2.imdecode(np.fromfile(picture.path, np.uint8), cv2.IMREAD_COLOR) if picture.path.is_file() else None
+    if image is None:
+        return None
+    height, width = image.shape[:2]
+    short = round(min(size / max(width, height), 1) * min(width, height))
+    wanted = input_size(width, height, short, multiple)
+    return cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)[..., ::-1].copy()
 
 
 def _losses(

@@ -3,6 +3,7 @@ import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from vp3d.common.skeletons import BODY_21
 from vp3d.detect import open_detector
 from vp3d.detect.keypoint_rcnn import (
     MIN_PERSON,
+    Detectron2,
     Found,
     Torchvision,
     confidence,
@@ -25,6 +27,12 @@ def logits(sigma: float, at: tuple[float, float] = (20.0, 30.0)) -> torch.Tensor
     """(1, 17, 56, 56) whose softmax is a Gaussian."""
     y, x = torch.meshgrid(torch.arange(56.0), torch.arange(56.0), indexing="ij")
     return (-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / sigma**2).expand(1, 17, 56, 56)
+
+
+def read(clip: Path, count: int) -> list[np.ndarray]:
+    """The first frames of a clip."""
+    reader = cv2.VideoCapture(str(clip))
+    return [np.ascontiguousarray(reader.read()[1][..., ::-1]) for _ in range(count)]
 
 
 def test_confidence_is_the_chance_to_lie_near_the_peak() -> None:
@@ -49,6 +57,42 @@ def test_the_structure_of_detectron2() -> None:
     assert found.confidence[:, :17] == pytest.approx(confidence(expected[..., 2]), abs=1e-6)
     assert np.isnan(found.joints[:, 17:]).all() and (found.confidence[:, 17:] == 0).all()
     assert found.joints.dtype == np.float32 and found.joints.shape == (2, len(BODY_21), 2)
+
+
+def test_coordinates_and_peaks_as_detectron2_gave_them() -> None:
+    """Recorded from detectron2 0.6 (commit 02b5c4e): maps with one cell, and with a Gaussian of two cells, at cell
+    (30, 20) of the box (10, 20)…(122, 244). The middle of that cell is (71, 102) counted from the picture's edge."""
+    for x, y, peak in ((70.5, 101.5, 0.06738760), (70.5, 101.5, 0.03970140)):
+        points = torch.tensor([x, y, peak]).expand(1, 17, 3)
+        found = found_by_detectron2(SimpleNamespace(scores=torch.ones(1), pred_keypoints=points))
+        # Of the two pixels in a cell, both the highest, it takes the first: half a pixel less than the middle.
+        assert found.joints[0, 0].tolist() == [71 - 0.5 - 0.5, 102 - 0.5 - 0.5]
+        assert found.peak[0, 0] == pytest.approx(peak)
+    gaussian = logits(2.0, at=(20.0, 30.0)).flatten(2).softmax(-1).amax(-1)
+    assert gaussian[0, 0].item() == pytest.approx(peak, rel=0.01)
+
+
+def test_detectron2_itself_with_random_weights(shared: Path) -> None:
+    pytest.importorskip("detectron2", reason="needs detectron2, which is no requirement")
+    frames = read(shared / "clips/bodypose3d/cam0_test.mp4", 2)
+    torch.manual_seed(0)
+    library = Detectron2(None, 160, "cpu")
+    network = library._network
+    network.proposal_generator.post_nms_topk = {True: 8, False: 8}
+    with torch.no_grad():
+        # Random weights grow through the frozen normalisations, and give no box a high score.
+        for name, values in network.named_buffers():
+            if name.endswith("conv3.norm.weight"):
+                values.fill_(0.1)
+        network.roi_heads.box_predictor.cls_score.bias[0] = 3.0
+        network.roi_heads.box_predictor.bbox_pred.weight.zero_()
+    together = library(frames)
+    for found, frame in zip(together, frames, strict=True):
+        assert found.joints.shape == (len(found.score), 17, 2) and found.peak.shape == found.joints.shape[:2]
+        assert len(found.score) and (found.joints > -1).all() and (found.joints < 720).all()
+        assert ((found.peak > 0) & (found.peak <= 1)).all()
+        (alone,) = library([frame])
+        np.testing.assert_allclose(alone.joints, found.joints, atol=0.01)
 
 
 def test_the_structure_of_torchvision() -> None:
@@ -105,10 +149,7 @@ def test_published_pickles_are_read_without_running_code(tmp_path: Path) -> None
 
 def test_torchvision_itself_with_random_weights(shared: Path) -> None:
     pytest.importorskip("torchvision", reason="needs torchvision, which is no requirement")
-    import cv2
-
-    reader = cv2.VideoCapture(str(shared / "clips/bodypose3d/cam0_test.mp4"))
-    frames = [np.ascontiguousarray(reader.read()[1][..., ::-1]) for _ in range(2)]
+    frames = read(shared / "clips/bodypose3d/cam0_test.mp4", 2)
     torch.manual_seed(0)
     for found in Torchvision(None, 240, "cpu")(frames):
         assert found.joints.shape == (len(found.score), 17, 2) and found.peak.shape == found.joints.shape[:2]

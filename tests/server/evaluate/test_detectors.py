@@ -17,7 +17,8 @@ def test_contenders_by_name_detail_and_how_often() -> None:
     assert Contender.parse("basic") == Contender("basic", "normal", 1)
     assert Contender.parse("bottom-up:fast:3") == Contender("bottom-up", "fast", 3)
     assert str(Contender.parse("bottom-up::2")) == "bottom-up, normal, every 2."
-    for text in ("a:finest", "a:fast:often", "a:fast:2:3", "a:fast:-1"):
+    assert str(Contender.parse("bottom-up:::torch")) == "bottom-up, normal, torch"
+    for text in ("a:finest", "a:fast:often", "a:fast:2:3", "a:fast:-1", "a:fast:1:torch:5"):
         with pytest.raises(UserError, match="no detector to measure"):
             Contender.parse(text)
 
@@ -38,14 +39,21 @@ def clip(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_detectors_side_by_side_on_a_real_clip(clip: Path) -> None:
-    """The release in 8-bit integers, and every second frame, agree with the whole thing; both measure a speed."""
-    names = ("bottom-up:fast", "bottom-up-int8:fast", "bottom-up:fast:2")
+    """The release in 8-bit integers, and every second frame, agree with the whole thing; all measure a speed."""
+    names = (
+        "bottom-up:fast",
+        "bottom-up-int8:fast",
+        "bottom-up:fast:2",
+        "bottom-up:fast::torch",
+        "bottom-up:fast::float32",
+    )
     result = compare(clip, [Contender.parse(name) for name in names], Contender.parse("bottom-up:fast"))
-    same, integers, second = result.rows
+    same, integers, second, *exact = result.rows
     assert same.against.pck == 1 and same.against.extra == same.against.missed == 0
     assert same.against.people == result.frames == 6
     assert integers.against.pck > 0.9 and second.against.pck > 0.9
-    assert all(row.frames_per_second > 0.5 for row in result.rows)
+    assert all(row.against.pck > 0.99 for row in exact)
+    assert all(row.frames_per_second > 0 and row.core_seconds > 0 for row in result.rows)
     text = io.StringIO()
     Console(file=text, width=160).print(result)
     assert "bottom-up, fast, every 2." in text.getvalue() and "100.0%" in text.getvalue()

@@ -57,8 +57,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(settings: DetectorSettings, tm
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.parametrize("last", ["read pictures 3\n", "train 4\n"])
 def test_a_run_that_is_killed_outright_goes_on_to_the_same_weights(
-    settings: DetectorSettings, tmp_path: Path, repository: Path
+    settings: DetectorSettings, tmp_path: Path, repository: Path, last: str
 ) -> None:
     whole = train(settings)
     second = replace(settings, output=tmp_path / "second.safetensors", save_seconds=0)
@@ -74,7 +75,7 @@ def test_a_run_that_is_killed_outright_goes_on_to_the_same_weights(
         text=True,
     )
     for line in child.stdout:
-        if line == "train 4\n":
+        if line == last:
             child.kill()
             break
     child.wait()
@@ -95,6 +96,20 @@ def test_training_learns_and_goes_on_from_given_weights(settings: DetectorSettin
     weights = load(longer.output)
     assert [entry["pictures"] for entry in weights.training["sources"]] == [6, 3]
     assert weights.commercial and sum(tensor.numel() for tensor in weights.tensors.values()) < 3e6
+
+
+def test_8_bit_integers_for_trained_weights(settings: DetectorSettings, tmp_path: Path) -> None:
+    """With no further steps, weights stay as they are and gain one range per convolution."""
+    train(replace(settings, steps=2))
+    assert load(settings.output).ranges == ()
+    integers = replace(
+        settings, start=settings.output, output=tmp_path / "integers.safetensors", steps=0, integers=True
+    )
+    assert train(integers)["history"] == []
+    before, after = load(settings.output), load(integers.output)
+    assert all(torch.equal(before.tensors[name], after.tensors[name]) for name in before.tensors)
+    assert len(after.ranges) == 28 and after.build().ranges == after.ranges
+    assert all(low < high and low <= 0 for low, high in after.ranges) and after.ranges[0][1] <= 2
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_trained_on(
