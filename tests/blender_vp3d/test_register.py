@@ -1,40 +1,39 @@
 """Registering leaves nothing behind."""
 
-import time
+import sys
+from pathlib import Path
 
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module")
 
+from extension_life import traces  # noqa: E402
+from processes import alive  # noqa: E402
+
 import blender_vp3d  # noqa: E402
-from blender_vp3d import ticker  # noqa: E402
+from blender_vp3d.backend.client import Server  # noqa: E402
+from blender_vp3d.backend.environment import Environment, State  # noqa: E402
+from blender_vp3d.backend.job import Job  # noqa: E402
+from blender_vp3d.capture import running  # noqa: E402
+
+PEER = Path(__file__).parent / "backend" / "peer.py"
 
 
-def traces():
-    """Everything of ours that Blender knows."""
-    handlers = [
-        f"handler {function.__module__}"
-        for name in dir(bpy.app.handlers)
-        if isinstance(functions := getattr(bpy.app.handlers, name), list)
-        for function in functions
-        if "vp3d" in getattr(function, "__module__", "")
-    ]
-    classes = [f"class {name}" for name in dir(bpy.types) if "vp3d" in name.lower()]
-    owners = (bpy.types.Scene, bpy.types.WindowManager, bpy.types.Object, bpy.types.Armature, bpy.types.Camera)
-    properties = [f"property {o.__name__}.{p}" for o in owners for p in o.bl_rna.properties.keys() if "vp3d" in p]  # noqa: SIM118
-    timers = ["timer"] if bpy.app.timers.is_registered(ticker.tick) else []
-    return classes + properties + handlers + timers + [f"operator {name}" for name in dir(bpy.ops.vp3d)]
-
-
-def test_ten_times_leaves_nothing():
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+def test_ten_times_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        running.session, "_start_server", lambda found: Server(found, [sys.executable, "-u", str(PEER), "slow"])
+    )
+    monkeypatch.setattr(running.session, "_may_start_at", 0.0)
     assert traces() == []
-    slowest = 0.0
-    for _ in range(10):
-        began = time.perf_counter()
+    for turn in range(10):
         blender_vp3d.register()
-        slowest = max(slowest, time.perf_counter() - began)
         assert {"class VP3D_PT_capture", "property Scene.vp3d", "operator capture"} <= set(traces())
+        if turn in (0, 9):
+            running.session.start(Job(tmp_path / "a.mp4", tmp_path / "a.vp3d", {}), Environment(tmp_path, State.READY))
+            running.session._may_start_at = 0.0
+            running.tick()
+            server = running.session.server.pid
+            assert alive(server)
         blender_vp3d.unregister()
         assert traces() == []
-    assert slowest < 0.5, "Blender's start must not wait for the add-on"
+        assert not alive(server)
