@@ -33,8 +33,6 @@ class VP3D_PT_models(bpy.types.Panel):
             paragraph(layout, context, "The list of models comes with the pose server: install it first.", "INFO")
             return
         operators.look()
-        for row in operators.rows:
-            _draw_model(layout, context, row)
         if task and task.running:
             line = layout.row(align=True)
             line.progress(text=_told(task), factor=task.fraction, type="BAR")
@@ -45,13 +43,15 @@ class VP3D_PT_models(bpy.types.Panel):
             paragraph(box, context, f"{task.message} {task.hint}", "ERROR")
         if not operators.rows:
             return
+        for row in operators.rows:
+            _draw_model(layout, context, row)
         if not bpy.app.online_access:
             paragraph(
                 layout, context, "To download, let Blender go online; importing works offline.", "INTERNET_OFFLINE"
             )
         line = layout.row(align=True)
-        line.operator("vp3d.model_import", text="Import...", icon="FILE_FOLDER")
-        line.operator("vp3d.models_verify", icon="FILE_REFRESH")
+        line.operator("vp3d.model_import", text="Import Folder...", icon="FILE_FOLDER")
+        line.operator("vp3d.models_verify", text="Verify All", icon="FILE_REFRESH")
 
 
 def _told(task: operators.ModelsTask) -> str:
@@ -63,15 +63,18 @@ def _told(task: operators.ModelsTask) -> str:
 def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, row: dict) -> None:
     header, body = layout.panel(f"VP3D_PT_model_{row['name']}", default_closed=True)
     header.label(text=row["title"], icon=_ICONS[row["state"]])
-    if not row["commercial"]:
-        header.label(text="not commercial")
+    size = f"{row['size'] / 1e6:.{1 if row['size'] < 1e8 else 0}f} MB" if row["size"] else ""
+    if aside := "not commercial" if not row["commercial"] else size if row["state"] == "absent" else "":
+        right = header.row()
+        right.alignment = "RIGHT"
+        right.label(text=aside)
     if body is None:
         return
     column = body.column(align=True)
     paragraph(column, context, f"{row['purpose']}.")
-    size = f"{row['size'] / 1e6:.1f} MB, " if row["size"] else ""
-    paragraph(column, context, f"{size}{row['licence']}")
+    paragraph(column, context, ", ".join(filter(None, (size, row["licence"]))))
     paragraph(column, context, f"Commercial work: {'yes' if row['commercial'] else 'no'}")
+    paragraph(column, context, row["credit"])
     paragraph(column, context, _PLACES.get(row["origin"], "Not on this computer"))
     if row["note"]:
         paragraph(column, context, row["note"], "ERROR" if row["state"] == "damaged" else "INFO")

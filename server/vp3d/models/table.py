@@ -65,7 +65,7 @@ MODELS: dict[str, Model] = {
     for model in (
         Model(
             name="human-pose-estimation-0001",
-            title="Lightweight OpenPose (Open Model Zoo)",
+            title="Lightweight OpenPose",
             stage="detect",
             purpose="Finds the joints of any number of people",
             files=(
@@ -89,7 +89,7 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             name="human-pose-estimation-0001-int8",
-            title="Lightweight OpenPose in 8-bit integers (Open Model Zoo)",
+            title="8-bit Lightweight OpenPose",
             stage="detect",
             purpose="Finds the joints of any number of people, faster on many processors",
             files=(
@@ -113,18 +113,18 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             name="mediapipe-pose",
-            title="MediaPipe Pose (BlazePose, full)",
+            title="MediaPipe Pose",
             stage="detect",
             purpose="Finds the joints of one person",
             files=(WeightFile("modules/pose_landmark/pose_landmark_full.tflite"),),
             licence="Apache-2.0",
             commercial=True,
-            credit="MediaPipe Pose, Google (BlazePose, V. Bazarevsky et al. 2020)",
+            credit="MediaPipe Pose, Google (BlazePose full, V. Bazarevsky et al. 2020)",
             package="mediapipe",
         ),
         Model(
             name="detector",
-            title="VP3D detector (basic)",
+            title="VP3D detector",
             stage="detect",
             purpose="Finds the joints of any number of people, heels and toes included",
             files=(WeightFile("detector.safetensors"),),
@@ -135,19 +135,19 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             name="keypoint-rcnn-detectron2",
-            title="Keypoint R-CNN R50-FPN 3x (detectron2 model zoo, 137849621)",
+            title="detectron2 Keypoint R-CNN",
             stage="detect",
             purpose="Finds joints person by person, slow, with detectron2",
             files=(WeightFile("model_final_a6e10b.pkl"),),
             licence="Apache-2.0",
             commercial=True,
-            credit="detectron2 model zoo, Facebook AI Research (He et al. 2017)",
+            credit="Keypoint R-CNN R50-FPN 3x, detectron2 model zoo (137849621), Facebook AI Research (He et al. 2017)",
             layouts=("keypoint-rcnn", ""),
             page="https://dl.fbaipublicfiles.com/detectron2/COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x/137849621/model_final_a6e10b.pkl",
         ),
         Model(
             name="keypoint-rcnn-torchvision",
-            title="Keypoint R-CNN R50-FPN (torchvision)",
+            title="torchvision Keypoint R-CNN",
             stage="detect",
             purpose="Finds joints person by person, slow",
             files=(
@@ -160,7 +160,7 @@ MODELS: dict[str, Model] = {
             ),
             licence="BSD-3-Clause",
             commercial=True,
-            credit="torchvision, PyTorch (He et al. 2017)",
+            credit="Keypoint R-CNN R50-FPN, torchvision, PyTorch (He et al. 2017)",
             layouts=("keypoint-rcnn", ""),
         ),
         Model(
@@ -176,9 +176,9 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             name="lifter-causal",
-            title="VP3D lifter that looks back only",
+            title="VP3D lifter for live use",
             stage="lift",
-            purpose="Lifts joints to 3D from the past alone, for live use",
+            purpose="Lifts joints to 3D from the past alone",
             files=(WeightFile("lifter-causal.safetensors"),),
             licence="GPL-3.0-or-later",
             commercial=True,
@@ -187,13 +187,13 @@ MODELS: dict[str, Model] = {
         ),
         Model(
             name="videopose3d",
-            title="VideoPose3D, 243 frames, COCO joints",
+            title="VideoPose3D",
             stage="lift",
             purpose="Lifts joints to 3D, trained on Human3.6M",
             files=(WeightFile("pretrained_h36m_detectron_coco.bin"),),
             licence="CC BY-NC 4.0",
             commercial=False,
-            credit="VideoPose3D, D. Pavllo et al. 2019, Facebook Research (trained on Human3.6M)",
+            credit="VideoPose3D of COCO joints, 243 frames, D. Pavllo et al. 2019, Facebook (trained on Human3.6M)",
             layouts=("videopose3d", "video-pose-3d", ""),
             page="https://dl.fbaipublicfiles.com/video-pose-3d/pretrained_h36m_detectron_coco.bin",
         ),

@@ -65,12 +65,12 @@ def test_the_list_fills_itself_and_a_file_goes_in_and_out(home, tmp_path):
 
     renamed = tmp_path / "mein Lifter (1).safetensors"
     renamed.write_bytes((BUNDLED / "lifter-causal.safetensors").read_bytes())
-    with pytest.raises(RuntimeError, match="another lifter"):
-        bpy.ops.vp3d.model_import(name="lifter", filepath=str(renamed))
-    assert "another lifter" in texts() and row("lifter")["origin"] == "bundled"
+    with pytest.raises(RuntimeError, match="is cut short"):
+        bpy.ops.vp3d.model_import(name="keypoint-rcnn-torchvision", filepath=str(renamed))
+    assert "is cut short" in texts() and row("keypoint-rcnn-torchvision")["state"] == "absent"
     assert bpy.ops.vp3d.model_import(name="lifter-causal", filepath=str(renamed)) == {"FINISHED"}
     assert row("lifter-causal")["origin"] == "own" and "vp3d.model_remove" in texts()
-    assert "another lifter" not in texts()
+    assert "is cut short" not in texts()
 
     inside = home / "models/lifter/lifter-causal.safetensors"
     inside.write_bytes(inside.read_bytes()[:-100])
