@@ -6,6 +6,8 @@ from .task import Task
 MIRROR_VARIABLE = "VP3D_MODELS_MIRROR"
 """Environment variable with the address to download from instead of the official ones; the server reads it."""
 
+_STAGES = {"list": "Looking", "import": "Importing", "remove": "Removing"}
+
 
 class ModelsTask(Task):
     """One `vp3d models WORDS`, started as it is made. Its `result["models"]` is the list of weights afterwards."""
@@ -17,6 +19,7 @@ class ModelsTask(Task):
         super().__init__()
         command = [str(environment.python), "-I", "-u", "-X", "utf8", "-m", "vp3d", "models", "--child"]
         verb, *rest = words
+        self.stage = _STAGES.get(verb, self.stage)
         try:
             self.start(
                 [*command, verb, "--json", *rest],

@@ -57,7 +57,7 @@ class VP3D_PT_models(bpy.types.Panel):
 def _told(task: operators.ModelsTask) -> str:
     if task.stage == "download":
         return f"{task.done / 1e6:.1f} of {task.total / 1e6:.1f} MB"
-    return f"Verifying, {task.done} of {task.total}" if task.stage == "verify" else "Looking"
+    return f"Verifying, {task.done} of {task.total}" if task.stage == "verify" else task.stage
 
 
 def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, row: dict) -> None:
