@@ -9,16 +9,6 @@ from pathlib import Path
 
 # pip's own settings stay (index, proxy, certificates, cache), except those that point it outside the environment.
 _DROPPED = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
-# Its standard input ends with the process that holds the other end, on every system and however that dies.
-_BOUND = """\
-import os, runpy, sys, threading
-def watch():
-    while os.read(0, 1): pass
-    os._exit(1)
-threading.Thread(target=watch, daemon=True).start()
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
 
 
 def clean_environment(**added: str) -> dict[str, str]:
@@ -29,7 +19,7 @@ def clean_environment(**added: str) -> dict[str, str]:
 
 def bound_module(python: str | Path, module: str, *arguments: str | Path) -> list[str | Path]:
     """The command `python -m module` for `run_logged`; it ends with this process, even where that is killed."""
-    return [python, "-I", "-c", _BOUND, module, *arguments]
+    return [python, "-I", Path(__file__).with_name("bound.py"), module, *arguments]
 
 
 def end_with_parent() -> None:

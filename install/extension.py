@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 from install.child import clean_environment
@@ -25,7 +26,8 @@ def build(home: Home, out: Path) -> Path:
         stage = Path(folder) / "stage"
         package_stage(stage)
         output = _run(home, tool, "build", "--source-dir", stage, "--output-dir", out)
-        _run(home, tool, "validate", path := _built(output, out))
+        _make_reproducible(path := _built(output, out))
+        _run(home, tool, "validate", path)
     return path
 
 
@@ -58,6 +60,17 @@ def _run(home: Home, tool: Path, *arguments: str | Path) -> str:
     if done.returncode:
         raise InstallError(f"Blender's tool refuses the extension: {done.stdout.strip()}")
     return done.stdout
+
+
+def _make_reproducible(path: Path) -> None:
+    """Write a zip again so that it hangs on its files alone, not on when, where and in which order they were found."""
+    draft = path.with_suffix(".new")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+        for name in sorted(old.namelist()):
+            entry = zipfile.ZipInfo(name)  # of 1980, the beginning of time in zips
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100644 << 16
+            new.writestr(entry, old.read(name))
+    draft.replace(path)
 
 
 def _built(output: str, out: Path) -> Path:

@@ -79,6 +79,12 @@ def small(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch) -> Ca
     return make
 
 
+@pytest.fixture
+def make_wheel() -> Callable[[Path, str, str], None]:
+    """Writes a wheel of one module into a folder, given its name and version."""
+    return write_wheel
+
+
 def write_wheel(folder: Path, name: str, version: str) -> None:
     """A wheel of one module that knows its version."""
     info = f"{name}-{version}.dist-info"

@@ -22,6 +22,18 @@ def test_staged_with_server_and_installer(tmp_path) -> None:
     assert done.stdout.strip() == str(tmp_path / "stage"), done.stderr
 
 
+def test_bytes_hang_on_the_files_alone(tmp_path) -> None:
+    paths = [tmp_path / "today.zip", tmp_path / "another day.zip"]
+    for path, names, year in zip(paths, (["a.py", "b/c.py"], ["b/c.py", "a.py"]), (2001, 2026), strict=True):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for name in names:
+                archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), f"# {name}\n" * 100)
+        extension._make_reproducible(path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with zipfile.ZipFile(paths[0]) as archive:
+        assert archive.read("b/c.py").startswith(b"# b/c.py\n")
+
+
 def test_built_and_validated(tmp_path) -> None:
     home = Home(default_home())
     if not home.folder(DEMO_BLENDER).exists():
@@ -29,5 +41,6 @@ def test_built_and_validated(tmp_path) -> None:
     path = extension.build(home, tmp_path / "dist")
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert {"blender_manifest.toml", "__init__.py", "server/vp3d/__init__.py", "install/setup.py"} <= names
     assert path.stat().st_size < 40e6

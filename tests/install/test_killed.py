@@ -37,7 +37,8 @@ def reached():
 
 class Watched(Reporter):
     def progress(self, stage, done, total, detail=""):
-        reached()
+        if detail:  # of a package that pip is at
+            reached()
 
 sys.addaudithook(lambda event, arguments: reached() if event in MOMENTS else None)
 ensure(Home(Path(folder, "höme")), [environment], Watched(open(os.devnull, "w")))
@@ -71,7 +72,7 @@ def test_killed_at_every_step_and_then_repaired(small, transcript, tmp_path) -> 
         kills += 1
         expected = "2.0" if is_ready(home, environment) else "1.0"
         assert installed(home, environment) == f"version = '{expected}'\n"
-    assert kills > 12, "the steps are many more"
+    assert kills >= 12, "the steps are many more"
     assert is_ready(home, environment)
     assert installed(home, environment) == "version = '2.0'\n"
     left = {path.name for path in home.path.iterdir()}

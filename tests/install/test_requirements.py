@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from install import detectron2
 from install.backends import BACKENDS, PLAIN_LOCK, TORCH
 from install.environments import ALL, REQUIREMENTS, SERVER
 from install.home import Home, default_home
@@ -18,7 +19,7 @@ FILES = sorted(REQUIREMENTS.glob("*.txt"))
 BUILDS = [backend for there in BACKENDS.values() for backend in there.values()]
 LOCKS = {file for backend in BUILDS if (file := REQUIREMENTS / backend.lock).exists()}
 OWN_BUILDS = {REQUIREMENTS / backend.lock for backend in BUILDS if backend.build}
-HASHED = sorted(LOCKS | {REQUIREMENTS / "server.txt"})
+HASHED = sorted(LOCKS | {REQUIREMENTS / "server.txt", REQUIREMENTS / detectron2.LOCK})
 
 
 def entries(file: Path) -> list[str]:
@@ -57,7 +58,7 @@ def test_every_locked_package_has_hashes(file: Path) -> None:
 
 def test_every_file_is_used_and_exists() -> None:
     used = {file for e in ALL.values() for file in (*e.requirement_files, REQUIREMENTS / e.test_requirements)}
-    assert used | LOCKS == set(FILES)
+    assert used | LOCKS | {REQUIREMENTS / detectron2.LOCK} == set(FILES)
     assert TORCH in [str(r).split(";")[0].strip() for r in requirements(REQUIREMENTS / PLAIN_LOCK)]
     for backend in BUILDS:
         if (file := REQUIREMENTS / backend.lock) in LOCKS:
