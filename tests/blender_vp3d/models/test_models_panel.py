@@ -1,5 +1,6 @@
 """The Models panel with the server that is installed here, and without one."""
 
+import contextlib
 import functools
 import http.server
 import threading
@@ -86,9 +87,10 @@ class _Site(http.server.SimpleHTTPRequestHandler):
     pause = 0.0
 
     def copyfile(self, source, outputfile):
-        while block := source.read(100_000):
-            outputfile.write(block)
-            time.sleep(self.pause)
+        with contextlib.suppress(ConnectionError):  # the download was stopped
+            while block := source.read(100_000):
+                outputfile.write(block)
+                time.sleep(self.pause)
 
     def log_message(self, format, *args):
         pass
