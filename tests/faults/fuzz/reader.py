@@ -75,8 +75,16 @@ def read_video(path: Path) -> None:
             break
 
 
+def read_calibration(path: Path) -> None:
+    """Read the cameras of a calibration."""
+    from vp3d import calibration
+
+    calibration.read_calibration(path)
+
+
 READERS: dict[str, Callable[[Path], None]] = {
     "take": read_take, "weights": read_weights, "graph": read_graph, "video": read_video,
+    "calibration": read_calibration,
 }  # fmt: skip
 
 

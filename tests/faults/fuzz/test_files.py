@@ -1,4 +1,4 @@
-"""Damaged takes, weights and videos: each is read, or refused in a sentence, and the reader lives on."""
+"""Damaged takes, weights, videos and calibrations: each is read, or refused in a sentence, and the reader lives on."""
 
 import pickle
 import random
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -149,3 +150,25 @@ def test_damaged_videos(tries, tmp_path, reader, tally):
     one = reader("video")
     assert {one.read(clip)[0] for clip in clips} == {"accepted"}
     try_all(made, tries, one, tally("damaged videos"))
+
+
+@share(40, 500)
+def test_damaged_calibrations(tries, tmp_path, reader, tally):
+    """OpenCV's YAML and XML, which native code reads, and Pose2Sim's TOML."""
+    contents = []
+    for ending in ("yml", "xml"):
+        storage = cv2.FileStorage(str(tmp_path / f"a.{ending}"), cv2.FILE_STORAGE_WRITE)
+        storage.write("camera_matrix", np.diag([900.0, 900, 1]))
+        storage.write("distortion_coefficients", np.zeros(5))
+        storage.release()
+        contents.append((tmp_path / f"a.{ending}").read_bytes())
+    camera = "[a]\nname = 'a'\nsize = [640, 480]\nmatrix = [[900, 0, 320], [0, 900, 240], [0, 0, 1]]\n"
+    contents.append(f"{camera}distortions = [0, 0, 0, 0]\nrotation = [0, 0, 0]\ntranslation = [0, 0, 1]\n".encode())
+
+    def made(number: int) -> Path:
+        rng = random.Random(number)
+        path = tmp_path / "damaged.yml"
+        path.write_bytes(damage(*pick(contents, rng), rng))
+        return path
+
+    try_all(made, tries, reader("calibration"), tally("damaged calibrations"))
