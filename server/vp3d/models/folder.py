@@ -86,6 +86,9 @@ def bring(source: Path, name: str = "") -> list[str]:
             brought.append(row.name)
         except UserError as error:
             problems.append(error)
+        except OSError as error:
+            reason = error.strerror or error
+            problems.append(UserError(f"“{source}” cannot be read ({reason}).", "Check the disk that it lies on."))
     if problems and not brought:
         raise problems[-1]
     if not brought:
@@ -96,11 +99,15 @@ def bring(source: Path, name: str = "") -> list[str]:
 
 def _candidates(row: Model, source: Path, renamed: bool) -> tuple[Path, ...] | None:
     if source.is_dir():
-        return files_in(row, source)
+        return files_in(row, source) or _beside(row, source)
     if len(row.files) == 1 and (renamed or source.name == row.files[0].name):
         return (source,)
-    paths = tuple(source.with_name(file.name) for file in row.files)
-    return paths if source in paths and all(path.is_file() for path in paths) else None
+    return _beside(row, source.parent) if source.name in (file.name for file in row.files) else None
+
+
+def _beside(row: Model, folder: Path) -> tuple[Path, ...] | None:
+    paths = tuple(folder / file.name for file in row.files)
+    return paths if all(path.is_file() for path in paths) else None
 
 
 def _copy(row: Model, paths: tuple[Path, ...]) -> None:

@@ -337,13 +337,17 @@ def official(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("layout", ["", "net/FP16"])
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("layout", ["elsewhere", "net/FP16"])
+@pytest.mark.parametrize("kind", ["folder", "innermost folder", "file"])
 def test_import_of_a_folder_and_of_a_file(
     layout: str, kind: str, net: models.Model, own_home: Path, tmp_path: Path
 ) -> None:
     folder = official(tmp_path / "stick ü" / layout)
-    source = folder / "net.bin" if kind == "file" else tmp_path / "stick ü"
+    source = {"file": folder / "net.bin", "folder": tmp_path / "stick ü"}.get(kind, folder)
+    if (layout, kind) == ("elsewhere", "folder"):
+        with pytest.raises(UserError, match="does not hold"):
+            models.bring(source)
+        return
     assert models.bring(source) == ["net"]
     assert (own_home / "models/net/FP16/net.bin").read_bytes() == CONTENT["net.bin"]
     assert models.status("net", thorough=True).state == "here"
