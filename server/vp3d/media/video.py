@@ -33,6 +33,9 @@ MODEL_KEYS = ("com.apple.quicktime.model", "com.android.model", "model")
 MOST_PIXELS = 1 << 27
 """Pixels of a picture, more than any camera's; a damaged or wicked header claims more than the memory holds."""
 
+_ODD_TEXTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Has PyAV read texts in encodings of their own; from 19 on it does so unasked."""
+
 SEEK_MARGIN = 3
 """Frames before the wanted one to seek to: seeking goes by decoding time, which B-frames shift."""
 
@@ -42,7 +45,7 @@ def _open(path: Path) -> InputContainer:
         raise UserError(f"“{path}” is no file.", "Choose a video file.")  # a pipe would be waited for without end
     try:
         # Named as a file, and no other protocol: the name or a playlist inside must not lead to other places.
-        return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        return av.open(f"file:{path}", **_ODD_TEXTS, options={"protocol_whitelist": "file"})
     except FileNotFoundError:
         raise UserError(f"There is no file “{path}”.", "Choose a video file that exists.") from None
     except PermissionError:
