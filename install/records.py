@@ -79,9 +79,10 @@ def _records(home: Home, environment: Environment) -> list[Path]:
 
 
 def _files(record: Path) -> list[tuple[Path, str, int]]:
-    """Path, hash and size of the files of a package; those that Python makes from others have no hash."""
+    """Path, hash and size of a package's files, without the bytecode that Python makes anew when it likes to."""
     with record.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.reader(lines) if len(row) == 3 and row[1].startswith("sha256=")]
+    rows = [row for row in rows if not row[0].endswith(".pyc")]
     return [
         (record.parent.parent / path, digest.removeprefix("sha256="), int(size or 0)) for path, digest, size in rows
     ]

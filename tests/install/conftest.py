@@ -1,5 +1,7 @@
 """A package index in a folder, and small environments that real venv and pip fill from it."""
 
+import base64
+import hashlib
 import sys
 import zipfile
 from collections.abc import Callable
@@ -93,7 +95,12 @@ def write_wheel(folder: Path, name: str, version: str) -> None:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    rows = [f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items()]
+    files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"])
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for path, text in files.items():
             wheel.writestr(path, text)
+
+
+def _digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
