@@ -78,7 +78,7 @@ class Installation(Task):
         if not python.is_file():
             self.fail("Blender's own Python was not found.", "Run `python3 -m install setup` in a terminal.")
             return
-        command = [str(python), "-I", "-u", "-X", "utf8", str(folder), verb, "--json", "--attached"]
+        command = [str(python), "-I", "-B", "-u", "-X", "utf8", str(folder), verb, "--json", "--attached"]
         try:
             self.start([*command, *wishes.words(verb), *words], home, **wishes.variables())
         except OSError as error:

@@ -17,7 +17,7 @@ class ModelsTask(Task):
 
     def __init__(self, environment: Environment, *words: str, mirror: str = "") -> None:
         super().__init__()
-        command = [str(environment.python), "-I", "-u", "-X", "utf8", "-m", "vp3d", "models", "--child"]
+        command = [str(environment.python), "-I", "-B", "-u", "-X", "utf8", "-m", "vp3d", "models", "--child"]
         verb, *rest = words
         self.stage = _STAGES.get(verb, self.stage)
         try:
