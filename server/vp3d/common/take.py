@@ -251,7 +251,7 @@ def _describes_video(video: dict) -> bool:
     return all(
         type(video[key]) is type_ and (type_ is str or least <= video[key] < 1 << 31)
         for key, (type_, least) in _VIDEO.items()
-        if video.get(key) is not None
+        if key in video
     )
 
 

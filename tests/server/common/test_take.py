@@ -177,6 +177,7 @@ def test_other_compressions_are_refused(tmp_path: Path, method: int) -> None:
         ({"fps": [10**9, 1]}, "frame rate"),
         ({"video": {"width": "wide"}}, "video"),
         ({"video": {"every": 0}}, "video"),
+        ({"video": {"name": None, "width": 640, "height": 480}}, "video"),
         ({"video": {"path": ["a"]}}, "video"),
         ({"report": {"warnings": "many"}}, "report"),
         ({"video": {"name": "a.mp4"}}, "video"),
