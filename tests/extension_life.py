@@ -62,7 +62,9 @@ def steps(archive: str, clip: str) -> Generator[None, None, dict]:
     settings = bpy.context.scene.vp3d
     settings.video, settings.detail = clip, "fast"
     settings.use_range, settings.first, settings.last = True, 1, FRAMES
+    bpy.context.preferences.addons[NAME].preferences.idle_minutes = 7
     assert bpy.ops.vp3d.capture() == {"FINISHED"}
+    told["idle_s"] = running.session.idle_seconds
     while running.session.busy:
         yield
     assert running.session.job.state.value == "done", running.session.job.report()

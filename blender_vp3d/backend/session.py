@@ -21,7 +21,7 @@ SILENCE_SECONDS = 180.0
 IDLE_SECONDS = 300.0
 """How long a server waits for the next job before it ends, unless the preferences say otherwise."""
 _LONGEST_PAUSE = 1.0
-"""Of the time between two ticks, what counts as silence (s): the server answers for no sleep and no render of ours."""
+"""What counts at most as silence between two ticks, s: a render or a sleep of Blender is not the server's silence."""
 
 
 class Session:

@@ -16,6 +16,7 @@ STAGES = {
     "lift": "Lifting to 3D",
     "refine": "Solving camera and world",
     "write": "Writing the take",
+    "preview": "Drawing the preview",
 }
 """The server's stages in plain words."""
 

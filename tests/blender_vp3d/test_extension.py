@@ -49,6 +49,7 @@ def test_installed_enabled_used_disabled_removed(archive, repository, tmp_path):
     assert "error" not in told, told["error"]
     assert told["before"] == told["disabled"] == []
     assert told["enabled"] > 50
+    assert told["idle_s"] == 420
     assert told["armatures"] == 1
     assert told["written_into_it"] == []
     assert told["removed"]

@@ -33,8 +33,14 @@ def steps():
     while not (job.stage == "detect" and job.done) and job.active:
         yield
     told["server"] = running.session.server.pid
+    bpy.ops.object.empty_add()
+    bpy.ops.ed.undo_push(message="Add Empty")
+    bpy.ops.ed.undo()
+    yield
+    assert job.active, "undo ends no job"
     bpy.ops.wm.read_homefile(use_empty=False)
-    assert job.active, "a file load ends no job"
+    yield
+    assert job.active, "a new file ends no job"
     while job.active:
         yield
     told |= {"state": job.state.value, "message": job.message, "longest_tick_s": running.session.longest_tick}

@@ -57,6 +57,7 @@ def test_by_a_user(blender, archive, repository, tmp_path):
     told = json.loads(result.read_text("utf-8"))
     assert "error" not in told, told["error"]
     assert told["before"] == told["disabled"] == []
+    assert told["idle_s"] == 420
     assert told["armatures"] == 1
     assert told["written_into_it"] == []
     assert told["removed"]

@@ -273,6 +273,21 @@ def test_a_lost_server_is_told_in_the_panel_and_in_the_report(clip, monkeypatch)
     assert "vp3d.copy_report" in drawn
     assert "vp3d.open_log" in drawn
     assert bpy.ops.vp3d.copy_report() == {"FINISHED"}
+    assert "vp3d.try_again" in drawn
+    serve(monkeypatch, "in one burst")
+    bpy.context.scene.vp3d.video = ""  # as after a file load: the job knows what was asked
+    assert bpy.ops.vp3d.try_again() == {"FINISHED"}
+    assert running.session.job.state is JobState.DONE
+    assert not bpy.ops.vp3d.try_again.poll()
+
+
+def test_another_protocol_is_told_with_the_button_against_it(clip, monkeypatch):
+    serve(monkeypatch, "older")
+    with pytest.raises(RuntimeError, match="older than this add-on"):
+        bpy.ops.vp3d.capture()
+    drawn = " ".join(draw(panels.VP3D_PT_capture))
+    assert "Update the environment" in drawn.replace("\n", " ")
+    assert "vp3d.install" in drawn
 
 
 @pytest.mark.parametrize("state", list(JobState))
