@@ -22,7 +22,7 @@ def test_what_is_damaged_is_found_named_and_installed_again(home, installed, tra
 
     module = home.packages(installed) / "tiny.py"
     module.write_text("version = '6.6'\n")
-    with pytest.raises(InstallError, match=r"Damaged: tiny \(1 of 3 files, first tiny\.py\)") as raised:
+    with pytest.raises(InstallError, match=r"Damaged: tiny \(1 of \d+ files, first tiny\.py\)") as raised:
         verify(home, installed, transcript)
     assert "Repair" in raised.value.hint
     assert home.entry(installed)["state"] == "broken"
