@@ -45,7 +45,7 @@ def version_of(python: Path) -> str:
     try:
         return _output([str(python)], program)
     except (OSError, subprocess.SubprocessError) as error:
-        raise InstallError(f"{python} does not run.", "Repair the environment.") from error
+        raise InstallError(f"{python} does not run.", "Choose another Python, or repair the environment.") from error
 
 
 def _candidates(version: tuple[int, int]) -> Iterator[list[str]]:

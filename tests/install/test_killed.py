@@ -48,7 +48,7 @@ ensure(Home(Path(folder, "höme")), [environment], Watched(open(os.devnull, "w")
 def run(folder: Path, kill_at: int) -> bool:
     """One installation; whether it was killed."""
     command = [sys.executable, "-c", PROGRAM, REPOSITORY, folder, str(kill_at)]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, -9), done.stderr
     return done.returncode == -9
 
