@@ -153,5 +153,6 @@ def test_torchvision_itself_with_random_weights(shared: Path) -> None:
     torch.manual_seed(0)
     for found in Torchvision(None, 240, "cpu")(frames):
         assert found.joints.shape == (len(found.score), 17, 2) and found.peak.shape == found.joints.shape[:2]
-        assert (found.joints > -1).all() and (found.joints < 720).all()
+        # Up to the picture's edge, give or take one of the three-pixel cells that it sees.
+        assert (found.joints > -3).all() and (found.joints < 723).all()
         assert ((found.peak > 0) & (found.peak <= 1)).all()
