@@ -29,7 +29,7 @@ from vp3d.refine import background
 from vp3d.refine.side_views import SideViews
 from vp3d.stereo import checkpoint as stereo_weights
 from vp3d.stereo.second_look import Film, look_again
-from vp3d.stereo.views import ClipView, Joined, join
+from vp3d.stereo.views import ClipView, Joined, frames_needed, join
 from vp3d.track import Tracks
 
 log = logging.getLogger(__name__)
@@ -353,13 +353,20 @@ def _pose(options: Options, video: Path) -> tuple[np.ndarray | None, np.ndarray 
 
 def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progress: Progress) -> _Beside:
     others, keys, about = [], [], []
-    for name in options.views:
+    offsets = options.offsets or [None] * len(options.views)
+    for name, offset in zip(options.views, offsets, strict=True):
         video = Path(name)
         info = media.probe(video)
         if options.fps and len(media.files(video)) > 1:  # images do not say theirs, and other videos do
             info = dataclasses.replace(info, fps=_rate(options.fps))
         alone = dataclasses.replace(options, camera=None)
-        _, inputs, frames, tracks = _watch(video, info, range(info.frame_count), options, stages, progress)
+        needed = frames_needed(main.times, offset, float(info.fps), info.frame_count)
+        if len(needed) < 2:
+            raise UserError(
+                f"{video.name} shows nothing of these frames when it starts at {offset:+.3f} s.",
+                "Check the offset and the frame range, or leave the offset to be found.",
+            )
+        _, inputs, frames, tracks = _watch(video, info, needed, options, stages, progress)
         if not len(tracks.joints):
             raise UserError(f"No person was found in {video.name}.", "Leave this view out, or check that it fits.")
         pose = _pose(alone, video)
@@ -375,7 +382,7 @@ def _beside(main: ClipView, options: Options, seen: dict, stages: _Stages, progr
                 "frame_count": info.frame_count,
             }
         )
-    joined = join(main, others, options.offsets or [None] * len(others))
+    joined = join(main, others, offsets)
     for entry, offset in zip(about, joined.offsets, strict=True):
         entry["offset_s"] = offset
     stamp = [cache.file_stamp(Path(options.calibration))] if options.calibration else []

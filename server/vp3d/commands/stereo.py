@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="Folder made by `vp3d data`.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Weights to write.")]
 DepthOption = Annotated[int, typer.Option(help="Layers of the encoder: 18, 34, 50, 101 or 152.")]
+DecoderOption = Annotated[int, typer.Option(min=8, help="Channels of the decoder.")]
+StemOption = Annotated[str, typer.Option(help="First levels of the encoder: resnet, or detector, ours as it is.")]
+Loss2DOption = Annotated[str, typer.Option("--loss-2d", help="Of the places in the picture: mse, or cross-entropy.")]
 StepsOption = Annotated[int, typer.Option(help="Steps of the optimiser.")]
 BatchOption = Annotated[int, typer.Option(help="Instants a step.")]
 SizeOption = Annotated[int, typer.Option(help="Side of a crop in pixels, a multiple of 32.")]
@@ -22,6 +25,7 @@ OcclusionOption = Annotated[str, typer.Option(help="Hide parts of pictures: none
 BackboneOption = Annotated[
     Path | None, typer.Option(help="Weights to start from: of pose2d, or an encoder's as torchvision publishes them.")
 ]
+RateOption = Annotated[float, typer.Option(help="Learning rate at its highest.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the first weights and of all draws.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 LicenceOption = Annotated[str, typer.Option(help="Licence to write into the file.")]
@@ -32,24 +36,29 @@ def train_pose2d(
     data: DataArgument,
     output: OutputOption,
     depth: DepthOption = 50,
+    decoder: DecoderOption = 256,
+    stem: StemOption = "resnet",
     steps: StepsOption = 10_000,
     batch: BatchOption = 64,
     size: SizeOption = 256,
     occlusion: OcclusionOption = "none",
     backbone: BackboneOption = None,
+    loss_2d: Loss2DOption = "mse",
+    learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
     device: DeviceOption = "auto",
     licence: LicenceOption = "GPL-3.0-or-later",
     commercial: CommercialOption = False,
 ) -> None:
-    """Train the network that looks at one view: heatmaps only. It is a backbone for `train cdrnet`, and the baseline.
+    """Train the network that looks at one view, in 2D only. It is a backbone for `train cdrnet`, and the baseline.
 
     A stopped run goes on where it was: the same command again.
     """
     _train(
         data, size, occlusion,
-        output=output, fused=False, views=1, depth=depth, steps=steps, batch=batch, backbone=backbone, seed=seed,
-        device=device, licence=licence, commercial=commercial,
+        output=output, fused=False, views=1, depth=depth, decoder=decoder, stem=stem, steps=steps, batch=batch,
+        backbone=backbone, loss_2d=loss_2d, learning_rate=learning_rate, seed=seed, device=device, licence=licence,
+        commercial=commercial,
     )  # fmt: skip
 
 
@@ -57,6 +66,8 @@ def train_cdrnet(
     data: DataArgument,
     output: OutputOption,
     depth: DepthOption = 50,
+    decoder: DecoderOption = 256,
+    stem: StemOption = "resnet",
     steps: StepsOption = 20_000,
     batch: BatchOption = 32,
     size: SizeOption = 256,
@@ -66,15 +77,16 @@ def train_cdrnet(
         bool, typer.Option("--baseline", help="Views share nothing: the same training for the baseline.")
     ] = False,
     warm_up: Annotated[float, typer.Option(help="Share of the steps in 2D only.")] = 0.4,
+    loss_2d: Loss2DOption = "mse",
     loss: Annotated[str, typer.Option(help="Of the 3D joints: mpjpe, or smooth-mse.")] = "mpjpe",
     weight: Annotated[float, typer.Option(help="Of that loss beside the heatmaps'.")] = 1.0,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
+    learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
     device: DeviceOption = "auto",
     licence: LicenceOption = "GPL-3.0-or-later",
     commercial: CommercialOption = False,
 ) -> None:
-    """Train CDRNet on pairs of views: heatmaps first, then the triangulated joints too.
+    """Train CDRNet on pairs of views: in 2D first, then the triangulated joints too.
 
     A stopped run goes on where it was: the same command again.
     """
@@ -82,9 +94,9 @@ def train_cdrnet(
         raise UserError(f"“{loss}” is no loss.", "Choose mpjpe or smooth-mse.")
     _train(
         data, size, occlusion,
-        output=output, fused=not baseline, views=2, depth=depth, steps=steps, batch=batch, backbone=backbone,
-        warm_up=warm_up, loss_3d=loss, weight_3d=weight, learning_rate=learning_rate, seed=seed, device=device,
-        licence=licence, commercial=commercial,
+        output=output, fused=not baseline, views=2, depth=depth, decoder=decoder, stem=stem, steps=steps, batch=batch,
+        backbone=backbone, warm_up=warm_up, loss_2d=loss_2d, loss_3d=loss, weight_3d=weight,
+        learning_rate=learning_rate, seed=seed, device=device, licence=licence, commercial=commercial,
     )  # fmt: skip
 
 
@@ -96,6 +108,10 @@ def _train(data: Path, size: int, occlusion: str, **given: object) -> None:
 
     if occlusion not in KINDS:
         raise UserError(f"“{occlusion}” is no way to hide things.", f"Choose one of {', '.join(KINDS)}.")
+    if given["loss_2d"] not in ("mse", "cross-entropy"):
+        raise UserError(f"“{given['loss_2d']}” is no loss.", "Choose mse or cross-entropy.")
+    if given["stem"] not in ("resnet", "detector"):
+        raise UserError(f"“{given['stem']}” is no encoder's beginning.", "Choose resnet or detector.")
     if given["depth"] not in DEPTHS:
         raise UserError(f"There is no encoder of {given['depth']} layers.", f"Choose {', '.join(map(str, DEPTHS))}.")
     if size % STRIDE or size < STRIDE:
@@ -185,6 +201,9 @@ def data_pose2sim(
 def evaluate_stereo(
     data: DataArgument,
     weights: Annotated[list[Path], typer.Argument(metavar="WEIGHTS...", help="Networks to compare.")],
+    detector: Annotated[
+        str | None, typer.Option(help="Also triangulate what this detector finds: auto, bottom-up, mediapipe.")
+    ] = None,
     device: DeviceOption = "auto",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
 ) -> None:
@@ -193,13 +212,14 @@ def evaluate_stereo(
 
     from rich.table import Table
 
+    from vp3d.detect import open_detector
     from vp3d.evaluate.stereo import compare
     from vp3d.files import check_output
 
     if output:
         check_output(output)
     with resumable(), Bar() as bar:
-        rows = compare(data, weights, device, bar)
+        rows = compare(data, weights, device, open_detector(detector) if detector else None, bar)
     table = Table("network", "set", "3D mm", "3D mm, root taken out", "2D px", "lost", "M parameters", "ms per pair")
     for row in rows:
         table.add_row(
@@ -207,7 +227,7 @@ def evaluate_stereo(
             row["set"],
             *(f"{row[name]:.1f}" for name in ("mpjpe_mm", "mpjpe_root_mm", "px")),
             f"{row['missing']:.1%}",
-            f"{row['parameters'] / 1e6:.1f}",
+            f"{row['parameters'] / 1e6:.1f}" if row["parameters"] else "",
             f"{row['milliseconds']:.0f}",
         )
     console.print(table)

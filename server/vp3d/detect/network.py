@@ -18,7 +18,8 @@ _BACKBONE = (
     (64, 1, 1), (128, 2, 1), (128, 1, 1), (256, 2, 1), (256, 1, 1), (512, 1, 1),
     (512, 1, 2), (512, 1, 1), (512, 1, 1), (512, 1, 1), (512, 1, 1),
 )  # fmt: skip
-_FEATURES = 128
+FEATURES = 128
+"""Channels that the stages share."""
 _HIDDEN = 512
 
 
@@ -45,13 +46,13 @@ class Context(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(_conv(inputs, _FEATURES), nn.ELU())
+        self.reduce = nn.Sequential(_conv(inputs, FEATURES), nn.ELU())
         self.residual = nn.Sequential(
-            _conv(_FEATURES, _FEATURES),
+            _conv(FEATURES, FEATURES),
             nn.ELU(),
-            *(Separable(_FEATURES, _FEATURES, activation=nn.ELU) for _ in range(3)),
+            *(Separable(FEATURES, FEATURES, activation=nn.ELU) for _ in range(3)),
         )
-        self.output = nn.Sequential(_conv(_FEATURES, _FEATURES, 3), nn.ReLU())
+        self.output = nn.Sequential(_conv(FEATURES, FEATURES, 3), nn.ReLU())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, h, w) to (N, 128, h, w)."""
@@ -79,9 +80,9 @@ class RefinementBlock(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(_conv(inputs, _FEATURES), nn.ReLU())
+        self.reduce = nn.Sequential(_conv(inputs, FEATURES), nn.ReLU())
         self.residual = nn.Sequential(
-            _conv(_FEATURES, _FEATURES, 3), nn.ReLU(), _conv(_FEATURES, _FEATURES, 3, dilation=2), nn.ReLU()
+            _conv(FEATURES, FEATURES, 3), nn.ReLU(), _conv(FEATURES, FEATURES, 3, dilation=2), nn.ReLU()
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -111,12 +112,12 @@ class PoseNetwork(nn.Module):
             channels = outputs
         self.backbone = nn.Sequential(*blocks)
         self.context = Context(channels)
-        self.trunk = nn.Sequential(*(m for _ in range(3) for m in (_conv(_FEATURES, _FEATURES, 3), nn.ReLU())))
-        self.initial = Heads(_FEATURES, _HIDDEN)
+        self.trunk = nn.Sequential(*(m for _ in range(3) for m in (_conv(FEATURES, FEATURES, 3), nn.ReLU())))
+        self.initial = Heads(FEATURES, _HIDDEN)
         self.refinement = nn.Sequential(
-            *(RefinementBlock(AFFINITY_MAPS + HEATMAPS + _FEATURES if i == 0 else _FEATURES) for i in range(5))
+            *(RefinementBlock(AFFINITY_MAPS + HEATMAPS + FEATURES if i == 0 else FEATURES) for i in range(5))
         )
-        self.final = Heads(_FEATURES, _FEATURES)
+        self.final = Heads(FEATURES, FEATURES)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the network.

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
+from vp3d.stereo.detector_stem import DetectorEncoder, DetectorStem
 from vp3d.stereo.resnet import STRIDE, ResNet
 
 CROP = 256
@@ -28,7 +30,8 @@ spread of 0.67 cells: much narrower ones snap to cell centres. Together 0.005 px
 
 _LEASH = 1e-4
 """Weight of the cameras' middle beside the rays when looking for the point that they are all directed at."""
-_DECODER = 256
+_COARSE = 6
+"""Layers of the decoder up to 8 px per cell."""
 _GROUPS = 100
 CAMERA_FEATURES, WORLD_FEATURES = 3 * _GROUPS, 4 * _GROUPS
 """Channels that a view's axes and the world's axes are described by: homogeneous points, three and four at a time."""
@@ -42,26 +45,27 @@ class StereoArchitecture:
         joints: number of heatmaps.
         depth: layers of the encoder, one of `resnet.DEPTHS`.
         fused: whether views share features (`CDRNet`).
+        decoder: channels of the decoder.
+        stem: "resnet", or "detector" for our detector's weights in place of the residual network's first two levels;
+            the decoder then sees its features too.
     """
 
     joints: int
     depth: int = 50
     fused: bool = True
+    decoder: int = 256
+    stem: str = "resnet"
 
 
-class Decoder(nn.Sequential):
+def decoder(inputs: int, width: int, joints: int) -> nn.Sequential:
     """Three transposed convolutions and a 1×1: (B, C, h, w) to heatmaps (B, joints, 8 h, 8 w)."""
-
-    def __init__(self, inputs: int, joints: int) -> None:
-        layers: list[nn.Module] = []
-        for channels in (inputs, _DECODER, _DECODER):
-            layers += [
-                nn.ConvTranspose2d(channels, _DECODER, 4, 2, 1, bias=False), nn.BatchNorm2d(_DECODER), nn.ReLU()
-            ]  # fmt: skip
-        last = nn.Conv2d(_DECODER, joints, 1)
-        nn.init.normal_(last.weight, std=0.001)
-        nn.init.zeros_(last.bias)
-        super().__init__(*layers, last)
+    layers: list[nn.Module] = []
+    for channels in (inputs, width, width):
+        layers += [nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    last = nn.Conv2d(width, joints, 1)
+    nn.init.normal_(last.weight, std=0.001)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
 
 
 class PoseNetwork(nn.Module):
@@ -70,20 +74,32 @@ class PoseNetwork(nn.Module):
     def __init__(self, architecture: StereoArchitecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.encoder = ResNet(architecture.depth)
-        self.decoder = Decoder(self.encoder.channels, architecture.joints)
+        stemmed = architecture.stem == "detector"
+        self.encoder = (DetectorEncoder if stemmed else ResNet)(architecture.depth)
+        self.beside = _mix(DetectorStem.channels, architecture.decoder)[:-1] if stemmed else None
+        self.decoder = decoder(self.encoder.channels, architecture.decoder, architecture.joints)
 
     def forward(self, crops: torch.Tensor, projections: torch.Tensor | None = None) -> torch.Tensor:
         """Heatmaps (B, V, joints, H / 4, W / 4) of crops (B, V, 3, H, W); `projections` are not looked at."""
-        return self.decoder(self.encoder(crops.flatten(0, 1))).unflatten(0, crops.shape[:2])
+        return self._decode(*self._encode(crops)).unflatten(0, crops.shape[:2])
+
+    def _encode(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features at the encoder's stride, and, of a detector's stem, those at 8 px."""
+        features = self.encoder(crops.flatten(0, 1))
+        return features if isinstance(features, tuple) else (features, None)
+
+    def _decode(self, features: torch.Tensor, early: torch.Tensor | None) -> torch.Tensor:
+        coarse, fine = self.decoder[:_COARSE], self.decoder[_COARSE:]
+        x = coarse(features)
+        return fine(x if early is None else x + self.beside(early))
 
 
 class CDRNet(PoseNetwork):
     """`PoseNetwork` with canonical fusion between encoder and decoder: any number of views, also of unseen cameras.
 
     Every view's features become homogeneous points that its camera matrix turns into world axes, where they are
-    averaged over views and mixed, and that turn back into each view. The view's own features are added, so that a
-    single view still works.
+    averaged over views and mixed, and that turn back into each view. They are added to the view's own features, at
+    first with no weight: training starts at what the backbone finds in each view, and a single view still works.
     """
 
     def __init__(self, architecture: StereoArchitecture) -> None:
@@ -91,7 +107,9 @@ class CDRNet(PoseNetwork):
         channels = self.encoder.channels
         self.to_points = _mix(channels, CAMERA_FEATURES)
         self.fuse = nn.Sequential(_mix(WORLD_FEATURES, WORLD_FEATURES), _mix(WORLD_FEATURES, WORLD_FEATURES))
-        self.to_features = _mix(CAMERA_FEATURES, channels)
+        # No ReLU: behind one, a weight of nothing would never change.
+        self.to_features = _mix(CAMERA_FEATURES, channels)[:-1]
+        nn.init.zeros_(self.to_features[-1].weight)
 
     def forward(self, crops: torch.Tensor, projections: torch.Tensor | None = None) -> torch.Tensor:
         """Heatmaps (B, V, joints, H / 4, W / 4).
@@ -103,12 +121,12 @@ class CDRNet(PoseNetwork):
         if projections is None:
             raise ValueError("a network that fuses views needs their camera matrices")
         views = crops.shape[:2]
-        features = self.encoder(crops.flatten(0, 1))
+        features, early = self._encode(crops)
         points = self.to_points(features).unflatten(0, views)
         world = transform_features(points, torch.linalg.pinv(projections.float()))
         fused = self.fuse(world.mean(1))[:, None].expand(-1, views[1], -1, -1, -1)
         back = transform_features(fused, projections.float()).flatten(0, 1)
-        return self.decoder(features + self.to_features(back)).unflatten(0, views)
+        return self._decode(features + self.to_features(back), early).unflatten(0, views)
 
 
 def build(architecture: StereoArchitecture) -> PoseNetwork:
@@ -161,22 +179,28 @@ def soft_argmax(heatmaps: torch.Tensor, stride: int = HEATMAP_STRIDE) -> torch.T
 
 
 def peak_confidence(heatmaps: torch.Tensor) -> torch.Tensor:
-    """(...) 0..1: height of each heatmap's (..., h, w) peak, which training makes 1 where a joint is sure."""
-    return heatmaps.flatten(-2).amax(-1).clamp(0, 1)
+    """(...) 0..1: share of each heatmap's (..., h, w) softmax that lies within two cells of its peak."""
+    share = (heatmaps.float() * SHARPNESS).flatten(-2).softmax(-1).view_as(heatmaps)
+    near = functional.avg_pool2d(share.flatten(0, -3), 5, 1, 2, divisor_override=1)
+    return near.flatten(-2).amax(-1).view(heatmaps.shape[:-2]).clamp(0, 1)
 
 
-def gaussian_heatmaps(pixels: torch.Tensor, size: tuple[int, int], stride: int = HEATMAP_STRIDE) -> torch.Tensor:
+def gaussian_heatmaps(
+    pixels: torch.Tensor, size: tuple[int, int], stride: int = HEATMAP_STRIDE, sigma: float = HEATMAP_SIGMA
+) -> torch.Tensor:
     """Targets (..., h, w) with a Gaussian of height 1 at pixels (..., 2); empty where they are NaN.
 
     Args:
         pixels: of the crop.
         size: width and height of the heatmap, cells.
+        stride: px of the crop per cell.
+        sigma: spread, cells.
     """
     cell = torch.nan_to_num((pixels + 0.5) / stride - 0.5, nan=-1e6)
     x = torch.arange(size[0], device=pixels.device, dtype=pixels.dtype)
     y = torch.arange(size[1], device=pixels.device, dtype=pixels.dtype)
-    by_x = torch.exp(-0.5 * ((x - cell[..., :1]) / HEATMAP_SIGMA) ** 2)
-    by_y = torch.exp(-0.5 * ((y - cell[..., 1:]) / HEATMAP_SIGMA) ** 2)
+    by_x = torch.exp(-0.5 * ((x - cell[..., :1]) / sigma) ** 2)
+    by_y = torch.exp(-0.5 * ((y - cell[..., 1:]) / sigma) ** 2)
     return by_y[..., :, None] * by_x[..., None, :]
 
 

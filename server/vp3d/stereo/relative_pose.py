@@ -2,7 +2,9 @@
 
 An essential matrix between each pair of views (Nistér, 2004, as OpenCV has it), then all cameras at once by the
 reprojection error of points that are triangulated anew in every step (variable projection): few unknowns, whatever the
-length of the clip. What no picture tells is the scale; a person's height does.
+length of the clip. Detectors put a joint beside its place, and elsewhere from every side, so that rays which meet best
+are not yet right; that bones keep their lengths, the same left and right, tells the cameras better. What no picture
+tells is the scale; a person's height does.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ import torch
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from vp3d.common.skeletons import COCO_17
 from vp3d.errors import UserError
 from vp3d.stereo.triangulation import project, triangulate
 
@@ -26,6 +29,16 @@ _ROBUST = 0.003
 _MOST_POINTS = 1500
 """Points that the joint refinement looks at: more add seconds and nothing else."""
 _LEAST_CONFIDENCE = 0.3
+_LIMBS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
+_BONES = np.array(
+    [
+        [(COCO_17.index(f"{side}_{start}"), COCO_17.index(f"{side}_{end}")) for start, end in _LIMBS]
+        for side in ("left", "right")
+    ]
+)
+"""(2, bones, 2) joints at both ends of what keeps its length, and has it on both sides."""
+_STRETCH = 0.05
+"""Share of its length by which a triangulated bone scatters: two joints' errors, and depth's."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +62,27 @@ def relative_poses(rays: np.ndarray, confidence: np.ndarray) -> Poses:
     """Cameras of V views from joints that they see at the same instants.
 
     Args:
-        rays: (V, N, 2) points on the plane z = 1, undistorted; NaN where a view does not see the point.
-        confidence: (V, N) 0..1.
+        rays: (V, T, J, 2) points on the plane z = 1, undistorted, one person's joints, COCO's first; NaN where a view
+            does not see them.
+        confidence: (V, T, J) 0..1.
 
     Raises:
         UserError: two views share too little, or the person hardly moves between the rays.
     """
     weight = np.where(np.isfinite(rays).all(-1) & (confidence >= _LEAST_CONFIDENCE), confidence, 0.0)
     views = len(rays)
+    flat, clear = rays.reshape(views, -1, 2), weight.reshape(views, -1)
     R, t = [np.eye(3)], [np.zeros(3)]
     for v in range(1, views):
-        rotation, direction = _pair(rays[0], rays[v], (weight[0] > 0) & (weight[v] > 0), v)
-        scale = 1.0 if v == 1 else _scale(R[1], t[1], rotation, direction, rays[[0, 1, v]], weight[[0, 1, v]])
+        rotation, direction = _pair(flat[0], flat[v], (clear[0] > 0) & (clear[v] > 0), v)
+        scale = 1.0 if v == 1 else _scale(R[1], t[1], rotation, direction, flat[[0, 1, v]], clear[[0, 1, v]])
         R.append(rotation)
         t.append(scale * direction)
-    seen = np.flatnonzero((weight > 0).sum(0) >= 2)
-    chosen = seen[np.linspace(0, len(seen) - 1, min(len(seen), _MOST_POINTS)).astype(int)]
-    return _refine(np.stack(R), np.stack(t), rays[:, chosen], weight[:, chosen])
+    shared = (weight > 0).sum(0) >= 2
+    frames = np.flatnonzero(shared.any(-1))
+    most = max(int(_MOST_POINTS * len(frames) / shared.sum()), 1)
+    chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), most)).astype(int)]
+    return _refine(np.stack(R), np.stack(t), rays[:, chosen], np.where(shared, weight, 0.0)[:, chosen])
 
 
 def refine_offset(
@@ -186,16 +203,27 @@ def _refine(R: np.ndarray, t: np.ndarray, rays: np.ndarray, weight: np.ndarray) 
         moved = np.concatenate([t[:1], t[1:] + offsets])
         return turned, moved / np.linalg.norm(moved[1])
 
+    shape = rays.shape[1:3]
+    rays, weight = rays.reshape(len(R), -1, 2), weight.reshape(len(R), -1)
     root = np.sqrt(weight)[..., None]
 
     def residuals(unknown: np.ndarray) -> np.ndarray:
         turned, moved = cameras(unknown)
-        error = (_reprojected(turned, moved, _triangulated(turned, moved, rays, weight)) - rays) * root
-        return np.where(np.isfinite(error), error, _INLIER * (root > 0)).ravel()
+        points = _triangulated(turned, moved, rays, weight)
+        error = (_reprojected(turned, moved, points) - rays) * root
+        missed = np.where(np.isfinite(error), error, _INLIER * (root > 0))
+        return np.concatenate([missed.ravel() / _ROBUST, _stretched(points.reshape(*shape, 3)).ravel() / _STRETCH])
 
     start = np.zeros(6 * (len(R) - 1))
-    solved = least_squares(residuals, start, loss="soft_l1", f_scale=_ROBUST, x_scale=0.1, max_nfev=60)
+    solved = least_squares(residuals, start, loss="soft_l1", x_scale=0.1, max_nfev=60)
     turned, moved = cameras(solved.x)
     points = _triangulated(turned, moved, rays, weight)
     error = np.linalg.norm(_reprojected(turned, moved, points) - rays, axis=-1)[weight > 0]
-    return Poses(turned, moved, float(np.nanmedian(error)), rays.shape[1])
+    return Poses(turned, moved, float(np.nanmedian(error)), int((weight > 0).any(0).sum()))
+
+
+def _stretched(points: np.ndarray) -> np.ndarray:
+    """(T, 2, bones) shares by which bones of (T, J, 3) are longer than they usually are, 0 where unknown."""
+    ends = points[:, _BONES]
+    lengths = np.ma.masked_invalid(np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1))
+    return (lengths / np.ma.median(lengths, axis=(0, 1)) - 1).filled(0.0)

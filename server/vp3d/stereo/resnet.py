@@ -51,6 +51,24 @@ class _Block(nn.Module):
         return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
+def initialise(network: nn.Module) -> None:
+    """Weights of convolutions that keep the gradients' size, after He et al., "Delving Deep into Rectifiers" (2015)."""
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+
+def residual_level(depth: int, number: int, inputs: int) -> tuple[nn.Sequential, int]:
+    """The blocks of one resolution, `number` 1 to 4, and how many channels they put out."""
+    bottleneck, blocks = DEPTHS[depth]
+    width = 64 * 2 ** (number - 1)
+    outputs = width * BOTTLENECK if bottleneck else width
+    strides = [1 if number == 1 else 2] + [1] * (blocks[number - 1] - 1)
+    return nn.Sequential(
+        *(_Block(inputs if i == 0 else outputs, width, stride, bottleneck) for i, stride in enumerate(strides))
+    ), outputs
+
+
 class ResNet(nn.Module):
     """Encoder of (B, 3, H, W) images, normalised by `MEAN` and `DEVIATION`, to (B, `channels`, H / 32, W / 32).
 
@@ -62,19 +80,14 @@ class ResNet(nn.Module):
         super().__init__()
         if depth not in DEPTHS:
             raise ValueError(f"a residual network has {', '.join(map(str, DEPTHS))} layers, not {depth}")
-        bottleneck, blocks = DEPTHS[depth]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        inputs = 64
-        for level, count in enumerate(blocks):
-            width = 64 * 2**level
-            outputs = width * BOTTLENECK if bottleneck else width
-            strides = [1 if level == 0 else 2] + [1] * (count - 1)
-            layer = [_Block(inputs if i == 0 else outputs, width, s, bottleneck) for i, s in enumerate(strides)]
-            setattr(self, f"layer{level + 1}", nn.Sequential(*layer))
-            inputs = outputs
-        self.channels = inputs
+        self.channels = 64
+        for number in (1, 2, 3, 4):
+            level, self.channels = residual_level(depth, number, self.channels)
+            setattr(self, f"layer{number}", level)
+        initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features of the last resolution."""

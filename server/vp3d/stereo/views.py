@@ -1,5 +1,6 @@
 """Clips of several cameras become a main view and others beside it: matched in time, in space, person by person."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _AGREES = 0.03
 _FEWEST_JOINTS = 40
 """Joints of all frames that two views must both see of a person before they are compared."""
 _LEAST_CORRELATION = 0.3
+_BLOCK = 100
+"""Frames of another clip that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ class Joined:
     side: SideViews
     notes: list[str]
     offsets: list[float]
+
+
+def frames_needed(times: np.ndarray, offset: float | None, fps: float, count: int) -> range:
+    """The frames of another clip that a main view looks for at its `times` (s), in whole blocks: a nudge to the offset
+    must not cost a new detection.
+
+    Args:
+        times: (T,) of the main view's frames.
+        offset: s to add to the other clip's times to get the main view's; None, where it is not known: then all of
+            them, as the motion in them tells it.
+        fps: of the other clip; `count` its frames.
+    """
+    if offset is None:
+        return range(count)
+    first, last = (times[[0, -1]] - offset) * fps / _BLOCK
+    return range(max(math.floor(first) * _BLOCK, 0), min(math.ceil(last + 1 / _BLOCK) * _BLOCK, count))
 
 
 def join(main: ClipView, others: Sequence[ClipView], offsets: Sequence[float | None]) -> Joined:
@@ -139,8 +158,7 @@ def _from_people(
     for other, (joints, trust) in zip(others, sampled, strict=True):
         rays.append(other.straight(joints[0]))
         confidence.append(trust[0])
-    flat = np.stack(rays).reshape(len(rays), -1, 2), np.stack(confidence).reshape(len(rays), -1)
-    poses = relative_poses(*flat)
+    poses = relative_poses(np.stack(rays), np.stack(confidence))
     notes.append(
         f"The cameras were placed by the people they see: {poses.points} joints, "
         f"{poses.residual * main.lens.K[0, 0]:.1f} px between them and where their rays meet (median)."

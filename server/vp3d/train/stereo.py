@@ -1,11 +1,11 @@
 """Training the networks that look at one or several views: `PoseNetwork` by itself, and `CDRNet`.
 
-Recipe: heatmaps first; after a warm-up also the error of the triangulated joints, whose gradient passes through the
-triangulation into both views (Remelli et al., CVPR 2020).
+Recipe: places in the picture first; after a warm-up also the error of the triangulated joints, whose gradient passes
+through the triangulation into both views (Remelli et al., CVPR 2020).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from vp3d import models
 from vp3d.common.skeletons import SKELETONS
+from vp3d.detect import WEIGHTS
+from vp3d.detect.openvino_ir import load_network
 from vp3d.devices import choose_device, computes_in_half
 from vp3d.errors import UserError
 from vp3d.progress import Progress, silent
@@ -21,6 +24,8 @@ from vp3d.stereo import checkpoint as checkpoints
 from vp3d.stereo.networks import (
     CROP,
     HEATMAP_SIGMA,
+    HEATMAP_STRIDE,
+    SHARPNESS,
     PoseNetwork,
     StereoArchitecture,
     build,
@@ -42,6 +47,8 @@ _SMOOTH_THRESHOLD = 400.0
 """cm², above which the smooth squared error flattens out. Iskakov et al., "Learnable Triangulation" (ICCV 2019)."""
 _SMOOTH_POWER = 0.1
 _LEAST_CONFIDENCE = 0.02
+_SPREAD = 1.0
+"""Cells, of the distribution around a joint that the cross entropy asks for."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,15 @@ class StereoSettings:
         output: safetensors file to write, the best by validation; the state lies beside it as `OUTPUT.training`.
         skeleton: joint set of the data.
         fused: whether views share features (CDRNet) or every view is looked at by itself (the baseline).
-        depth: layers of the encoder.
+        depth, decoder, stem: see `StereoArchitecture`; a detector's stem has our detector's weights, and keeps them.
         backbone: weights to start from, ours or an encoder's as torchvision names them.
         steps, batch, views: optimiser steps, instants per step, views per instant; one view trains in 2D only.
         size: px, side of a crop.
         warm_up: share of the steps in 2D only.
+        loss_2d: "mse" of heatmaps, as a share of a Gaussian's energy, or "cross-entropy" of the softmax that
+            `soft_argmax` takes of them, in nats, together with that peak's distance in cells.
         loss_3d: "mpjpe" in m, or "smooth-mse" in cm² after Iskakov et al.
-        weight_3d: of that loss beside the heatmaps' error, which is given as a share of a Gaussian's energy.
+        weight_3d: of that loss beside the one in 2D.
         variation: of crops, occlusion among them.
         learning_rate, clip, seed: of the optimisation.
     """
@@ -67,16 +76,19 @@ class StereoSettings:
     skeleton: str = "coco-17"
     fused: bool = True
     depth: int = 50
+    decoder: int = 256
+    stem: Literal["resnet", "detector"] = "resnet"
     backbone: Path | None = None
     steps: int = 20_000
     batch: int = 32
     views: int = 2
     size: int = CROP
     warm_up: float = 0.4
+    loss_2d: Literal["mse", "cross-entropy"] = "mse"
     loss_3d: Literal["mpjpe", "smooth-mse"] = "mpjpe"
     weight_3d: float = 1.0
     variation: Variation = field(default_factory=Variation)
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     clip: float = 5.0
     seed: int = 1
     device: str = "auto"
@@ -99,13 +111,15 @@ def train(
         about: JSON-able, where the data is from; goes into the file.
 
     Raises:
-        UserError: the saved state belongs to other settings, or the backbone does not fit.
+        UserError: the saved state belongs to other settings, the backbone does not fit, or the detector is missing.
         Cancelled: from `progress`; the state is saved before.
     """
     device = torch.device(choose_device(settings.device))
     torch.manual_seed(settings.seed)
-    architecture = StereoArchitecture(len(SKELETONS[settings.skeleton]), settings.depth, settings.fused)
-    model = build(architecture)
+    joints = len(SKELETONS[settings.skeleton])
+    model = build(StereoArchitecture(joints, settings.depth, settings.fused, settings.decoder, settings.stem))
+    if settings.stem == "detector":
+        model.encoder.detector.take(load_network(models.require(WEIGHTS["bottom-up"])))
     if settings.backbone:
         start_from(model, settings.backbone)
     model.to(device, memory_format=torch.channels_last)
@@ -115,6 +129,9 @@ def train(
         {name: value for name, value in _described(settings).items() if name not in _MAY_CHANGE},
         settings.steps,
         settings.learning_rate,
+        optimiser=torch.optim.AdamW(
+            model.parameters(), settings.learning_rate, weight_decay=0.01, fused=device.type != "mps"
+        ),
         clip=settings.clip,
         seed=settings.seed,
     )
@@ -131,7 +148,7 @@ def train(
         return batch_losses(run.model, batch, settings, in_3d=run.done >= settings.warm_up and settings.views > 1)
 
     def evaluate_now() -> dict[str, float]:
-        figures = evaluate(run.averaged(), held_out, settings.size)
+        figures = evaluate(finder(run.averaged(), settings.size), held_out, settings.size)
         known = [entry[judged] for entry in run.history if judged in entry]
         if not known or figures[judged] < min(known):
             _write(run, settings, {**about, "held_out": figures, "step": run.step})
@@ -145,16 +162,24 @@ def train(
 
 
 def batch_losses(model: PoseNetwork, batch: Views, settings: StereoSettings, in_3d: bool) -> dict[str, torch.Tensor]:
-    """Losses of presented views: `heatmap` (share of a Gaussian's energy), `mpjpe` (m) where `in_3d`, and `total`.
+    """Losses of presented views: `heatmap` (`loss_2d`), `mpjpe` (m) where `in_3d`, and `total`.
 
     Joints that are unknown, hidden or outside the crop count neither as errors nor as hits; in 3D a joint counts where
     any view sees it.
     """
     heatmaps, points = look(model, batch, settings.size)
     known = torch.isfinite(batch.pixels).all(-1) & batch.visible
-    cells = heatmap_size(settings.size)
-    error = (heatmaps - gaussian_heatmaps(batch.pixels, (cells, cells))).square().sum((-2, -1))
-    heatmap = _mean(error / (torch.pi * HEATMAP_SIGMA**2), known)
+    cells = (heatmap_size(settings.size),) * 2
+    if settings.loss_2d == "mse":
+        error = (heatmaps - gaussian_heatmaps(batch.pixels, cells)).square().sum((-2, -1)) / (
+            torch.pi * HEATMAP_SIGMA**2
+        )
+    else:
+        wanted = gaussian_heatmaps(batch.pixels, cells, sigma=_SPREAD).flatten(-2)
+        wanted = wanted / wanted.sum(-1, keepdim=True).clamp_min(1e-6)
+        distance = (points - torch.nan_to_num(batch.pixels)).norm(dim=-1) / HEATMAP_STRIDE
+        error = distance - (wanted * (SHARPNESS * heatmaps).flatten(-2).log_softmax(-1)).sum(-1)
+    heatmap = _mean(error, known)
     result = {"heatmap": heatmap, "total": heatmap}
     if in_3d:
         confidence = peak_confidence(heatmaps).detach().clamp_min(_LEAST_CONFIDENCE)
@@ -195,9 +220,23 @@ def _mean(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     return (values * counted).sum() / counted.sum().clamp_min(1)
 
 
+Finder = Callable[[Views], tuple[torch.Tensor, torch.Tensor]]
+"""Joints (N, V, J, 2) px of shown crops, NaN where not found, and how sure they are (N, V, J) 0..1."""
+
+
+def finder(model: PoseNetwork, size: int) -> Finder:
+    """What a network finds in crops of a `size`."""
+
+    def find(shown: Views) -> tuple[torch.Tensor, torch.Tensor]:
+        heatmaps, points = look(model, shown, size)
+        return points, peak_confidence(heatmaps)
+
+    return find
+
+
 @torch.no_grad()
 def predict(
-    model: PoseNetwork, views: Views, pair: Sequence[int], size: int, batch: int = 32
+    find: Finder, views: Views, pair: Sequence[int], size: int, batch: int = 32
 ) -> tuple[torch.Tensor, torch.Tensor, Views]:
     """Joints (N, J, 3) m and (N, v, J, 2) px of the crops that some of the views show, and those views."""
     world, pixels, shown = [], [], []
@@ -206,8 +245,8 @@ def predict(
     for instants in torch.arange(len(views), device=views.crops.device).split(batch):
         chosen = torch.tensor(list(pair), device=instants.device).expand(len(instants), -1)
         seen = present(views.take(instants, chosen), size, NONE, mirrored, generator)
-        heatmaps, points = look(model, seen, size)
-        confidence = peak_confidence(heatmaps).clamp_min(_LEAST_CONFIDENCE)
+        points, confidence = find(seen)
+        confidence = confidence.clamp_min(_LEAST_CONFIDENCE)
         world.append(_triangulated(points.double(), seen.projections.double(), confidence.double()).float())
         pixels.append(points)
         shown.append(replace(seen, crops=seen.crops[:, :, :, :1, :1]))
@@ -215,22 +254,23 @@ def predict(
     return torch.cat(world), torch.cat(pixels), joined
 
 
-def evaluate(model: PoseNetwork, views: Views, size: int) -> dict[str, float]:
+def evaluate(find: Finder, views: Views, size: int) -> dict[str, float]:
     """Errors over all pairs of views: `mpjpe_mm`, `mpjpe_root_mm` (root taken out), `px` at `size`, `missing`.
 
-    Of single views only `px` is known. Joints whose place is not known are left out; `missing` is the share that could
-    not be triangulated, each of which costs the MPJPE half a metre, so that silence does not pay.
+    Of single views only `px` is known, of joints that were found. Joints whose place is not known are left out;
+    `missing` is the share that could not be triangulated, each of which costs the MPJPE half a metre, so that silence
+    does not pay.
     """
     absolute, relative, px, missing = [], [], [], []
     for pair in all_pairs(views.crops.shape[1]) or [(0,)]:
-        world, points, shown = predict(model, views, pair, size)
+        world, points, shown = predict(find, views, pair, size)
         if len(pair) > 1:
             figures = errors(world.cpu().numpy(), shown.joints.cpu().numpy())
             absolute.append(figures["mpjpe_mm"])
             relative.append(figures["mpjpe_root_mm"])
             missing.append(figures["missing"])
         known = torch.isfinite(shown.pixels).all(-1) & shown.visible
-        px.append(float((points - shown.pixels).norm(dim=-1)[known].mean()))
+        px.append(float((points - shown.pixels).norm(dim=-1)[known].nanmean()))
     names = ("mpjpe_mm", "mpjpe_root_mm", "px", "missing")
     return {name: float(np.mean(v)) for name, v in zip(names, (absolute, relative, px, missing), strict=True) if v}
 

@@ -9,13 +9,16 @@ from torch.nn import functional
 
 from vp3d.train.occlusion import Occlusion, hide, uncovered
 
+CROP_MARGIN = math.sqrt(2)
+"""Side of a stored crop over the side that a network sees: room for turning."""
+
 
 @dataclass
 class Views:
     """N instants of one person in V calibrated views each.
 
     Attributes:
-        crops: (N, V, 3, S, S) uint8 RGB.
+        crops: (N, V, 3, S, S) uint8 RGB, `CROP_MARGIN` times as wide as what a network sees.
         projections: (N, V, 3, 4) float32, from world metres to pixels of the crop.
         pixels: (N, V, J, 2) float32 px of the crop; NaN where unknown.
         visible: (N, V, J) bool: nothing hides the joint in the picture.
@@ -59,7 +62,7 @@ class Variation:
     """
 
     scale: float = 0.12
-    rotation: float = 20.0
+    rotation: float = 12.0
     rotated: float = 0.6
     shift: float = 0.04
     flip: float = 0.5
@@ -94,7 +97,7 @@ def present(
         return torch.rand(*shape, generator=generator, device=device)
 
     angle = torch.deg2rad(variation.rotation * normal(n, v) * (uniform(n, v) < variation.rotated))
-    scale = size / views.crops.shape[-1] * torch.exp(variation.scale * normal(n, v))
+    scale = CROP_MARGIN * size / views.crops.shape[-1] * torch.exp(variation.scale * normal(n, v))
     flip = uniform(n) < variation.flip
     middle = (views.crops.shape[-1] - 1) / 2
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -163,7 +166,3 @@ def random_views(count: int, available: int, wanted: int, generator: torch.Gener
         raise ValueError(f"{wanted} views are wanted of {available}")
     order = torch.rand(count, available, generator=generator, device=generator.device).argsort(1)
     return order[:, :wanted]
-
-
-CROP_MARGIN = math.sqrt(2)
-"""Side of a stored crop over the side that a network sees: room for turning."""

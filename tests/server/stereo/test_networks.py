@@ -2,15 +2,17 @@
 
 import pytest
 import torch
+from vp3d.detect.network import PoseNetwork as Detector
 from vp3d.stereo.networks import (
     StereoArchitecture,
     build,
     gaussian_heatmaps,
+    peak_confidence,
     soft_argmax,
     to_unit_crop,
     transform_features,
 )
-from vp3d.stereo.resnet import DEPTHS, ResNet
+from vp3d.stereo.resnet import DEPTHS, ResNet, normalise
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -44,6 +46,15 @@ def test_soft_argmax_undoes_the_gaussian() -> None:
     assert (found - pixels).abs().max() < 0.05
 
 
+def test_a_peak_is_as_sure_as_it_is_alone() -> None:
+    pixels = torch.tensor([[101.3, 120.0], [101.3, 120.0], [40.0, 200.0]])
+    one, same, other = gaussian_heatmaps(pixels, (64, 64))
+    sure, torn, blank = peak_confidence(torch.stack([one, torch.maximum(same, other), torch.zeros(64, 64)]))
+    assert sure > 0.99
+    assert abs(torn - 0.5) < 0.01
+    assert blank < 0.01
+
+
 def test_an_unknown_joint_has_an_empty_heatmap() -> None:
     heatmap = gaussian_heatmaps(torch.tensor([[torch.nan, torch.nan]]), (16, 16))
     assert (heatmap == 0).all()
@@ -70,14 +81,52 @@ def test_unit_crop_maps_corners_to_one_and_the_person_to_the_origin() -> None:
     assert torch.allclose(found[:2] / found[2], expected, atol=1e-5)
 
 
+def willing(architecture: StereoArchitecture) -> torch.nn.Module:
+    """An untrained network whose heatmaps and fusion weigh something."""
+    network = build(architecture).eval()
+    torch.nn.init.normal_(network.decoder[-1].weight, std=0.1)
+    if architecture.fused:
+        torch.nn.init.ones_(network.to_features[-1].weight)
+    return network
+
+
+def test_fusion_starts_at_what_each_view_finds_by_itself() -> None:
+    torch.manual_seed(0)
+    alone, fused = (build(StereoArchitecture(17, 18, fused)).eval() for fused in (False, True))
+    torch.nn.init.normal_(alone.decoder[-1].weight, std=0.1)
+    fused.load_state_dict(alone.state_dict(), strict=False)
+    crops, P = torch.rand(1, 2, 3, 64, 64), torch.randn(1, 2, 3, 4)
+    assert torch.allclose(alone(crops), fused(crops, P), atol=1e-6)
+    fused(crops, P).square().sum().backward()
+    assert fused.to_features[-1].weight.grad.abs().max() > 0
+
+
+def test_a_detectors_stem_finds_what_the_detector_finds_and_stays() -> None:
+    torch.manual_seed(0)
+    detector = Detector()
+    detector.scale, detector.shift = torch.full((1, 3, 1, 1), 1 / 255), torch.full((1, 3, 1, 1), -0.5)
+    network = build(StereoArchitecture(17, 18, fused=False, decoder=16, stem="detector"))
+    network.encoder.detector.take(detector)
+    image = torch.randint(256, (1, 64, 64, 3), dtype=torch.uint8)
+    x = image.permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        features = detector.context(detector.backbone(detector.stem(x - 0.5)))
+        expected = torch.cat((features, *detector.initial(detector.trunk(features))), 1)
+    assert torch.allclose(network.encoder.detector(normalise(x)), expected, atol=1e-5)
+    heatmaps = network(normalise(x)[:, None])
+    assert heatmaps.shape == (1, 1, 17, 16, 16)
+    heatmaps.square().sum().backward()
+    assert network.beside[0].weight.grad.abs().max() > 0
+    assert all(p.grad is None for p in network.encoder.detector.parameters())
+
+
 def test_views_share_features_only_where_they_are_fused() -> None:
     torch.manual_seed(0)
     crops, other = torch.rand(1, 2, 3, 64, 64), torch.rand(1, 2, 3, 64, 64)
     other[:, 0] = crops[:, 0]
     P = torch.randn(1, 2, 3, 4)
     for fused in (False, True):
-        network = build(StereoArchitecture(17, 18, fused)).eval()
-        torch.nn.init.normal_(network.decoder[-1].weight, std=0.1)
+        network = willing(StereoArchitecture(17, 18, fused))
         with torch.no_grad():
             same = torch.allclose(network(crops, P)[:, 0], network(other, P)[:, 0], atol=1e-6)
         assert same is not fused
@@ -85,8 +134,7 @@ def test_views_share_features_only_where_they_are_fused() -> None:
 
 def test_any_number_of_views_in_any_order() -> None:
     torch.manual_seed(0)
-    network = build(StereoArchitecture(17, 18)).eval()
-    torch.nn.init.normal_(network.decoder[-1].weight, std=0.1)
+    network = willing(StereoArchitecture(17, 18))
     crops, P = torch.rand(1, 3, 3, 64, 64), torch.randn(1, 3, 3, 4)
     with torch.no_grad():
         heatmaps = network(crops, P)

@@ -5,17 +5,20 @@ import pytest
 import torch
 from server.ring import K, ring
 from server.walker import walking_points
+from vp3d.common.skeletons import COCO_17
 from vp3d.errors import UserError
+from vp3d.stereo import relative_pose
 from vp3d.stereo.relative_pose import FEWEST_POINTS, refine_offset, relative_poses, sample
 from vp3d.stereo.synchronise import time_offset
 from vp3d.stereo.triangulation import project
+from vp3d.train.bodies import COCO_POINTS
 
 FPS = 60.0
 
 
 def walker(frames: int = 240) -> np.ndarray:
-    """(T, J, 3) m, a person who walks about the origin at `FPS`."""
-    points = walking_points(frames, FPS)
+    """(T, 17, 3) m, a person who walks about the origin at `FPS`."""
+    points = walking_points(frames, FPS)[:, COCO_POINTS]
     return points - [*points[..., :2].mean((0, 1)), 0.0]
 
 
@@ -42,7 +45,7 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("angles", [[0, 35], [0, 90], [0, 60, 130]])
 def test_cameras_are_found_from_people(angles: list[float]) -> None:
     rays, matrices = seen(angles, noise=2.0)
-    found = relative_poses(rays.reshape(len(angles), -1, 2), np.ones((len(angles), rays[0, ..., 0].size)))
+    found = relative_poses(rays, np.ones(rays.shape[:-1]))
     R, t = truth(matrices)
     for v in range(1, len(angles)):
         assert angle(found.R[v], R[v]) < 1.0
@@ -50,19 +53,31 @@ def test_cameras_are_found_from_people(angles: list[float]) -> None:
     assert found.residual * K[0, 0] < 3
 
 
+def test_bones_keep_their_lengths_on_both_sides() -> None:
+    points = walker(20)
+    usual = relative_pose._stretched(points)
+    assert usual.shape == (20, 2, 4) and np.abs(usual).max() < 0.02
+    knee, ankle = COCO_17.index("left_knee"), COCO_17.index("left_ankle")
+    points[7, ankle] += 0.5 * (points[7, ankle] - points[7, knee])
+    points[3, ankle] = np.nan
+    found = relative_pose._stretched(points)
+    assert found[7, 0, 3] == pytest.approx(0.5, abs=0.03)
+    assert found[3, 0, 3] == 0
+    assert np.abs(np.delete(found, 7, 0)).max() < 0.02
+
+
 def test_a_view_that_knows_little_is_named() -> None:
     rays, _ = seen([0, 40], noise=0)
-    flat = rays.reshape(2, -1, 2)
-    confidence = np.ones(flat.shape[:2])
-    confidence[1, FEWEST_POINTS - 1 :] = 0
+    confidence = np.ones(rays.shape[:-1])
+    confidence[1].flat[FEWEST_POINTS - 1 :] = 0
     with pytest.raises(UserError, match="View 2"):
-        relative_poses(flat, confidence)
+        relative_poses(rays, confidence)
 
 
 def test_unrelated_clips_are_refused() -> None:
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 500, 2))
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 30, 17, 2))
     with pytest.raises(UserError, match="cannot be told"):
-        relative_poses(noise, np.ones((2, 500)))
+        relative_poses(noise, np.ones((2, 30, 17)))
 
 
 @pytest.mark.parametrize("late", [0.0, 0.55, -1.3])

@@ -10,7 +10,7 @@ from vp3d.common.take import Source
 from vp3d.errors import UserError
 from vp3d.refine import Lens, solve
 from vp3d.stereo.relative_pose import sample
-from vp3d.stereo.views import ClipView, join
+from vp3d.stereo.views import ClipView, frames_needed, join
 from vp3d.track import Tracks
 
 FPS, SIZE = 50.0, (1000, 960)
@@ -128,3 +128,13 @@ def test_clips_of_different_motion_are_refused() -> None:
     with pytest.raises(UserError, match="No other view shows the main person"):
         wrong = clip_view(true + np.array([0, 2.0, 0]), P[1], "c.mp4", 1)
         join(main, [wrong], [0.0])
+
+
+def test_only_the_frames_beside_the_main_views_are_needed() -> None:
+    times = np.arange(500, 1000) / 50  # 10 to 19.98 s
+    assert frames_needed(times, 0.2, 25.0, 2000) == range(200, 500)
+    assert frames_needed(times, 0.22, 25.0, 2000) == range(200, 500)
+    assert frames_needed(times, 1.0, 100.0, 2000) == range(900, 1900)
+    assert frames_needed(times, -12.0, 25.0, 730) == range(500, 730)
+    assert not frames_needed(times, 25.0, 25.0, 2000)
+    assert frames_needed(times, None, 25.0, 2000) == range(2000)

@@ -10,12 +10,12 @@ from server.ring import ring
 from vp3d.common.skeletons import COCO_17
 from vp3d.errors import Cancelled, UserError
 from vp3d.stereo import checkpoint as checkpoints
-from vp3d.stereo.networks import StereoArchitecture, build, middle_of
+from vp3d.stereo.networks import StereoArchitecture, build, gaussian_heatmaps, middle_of
 from vp3d.stereo.triangulation import project
 from vp3d.train import stereo
 from vp3d.train.occlusion import Occlusion
-from vp3d.train.stereo import StereoSettings, errors, evaluate, start_from, train
-from vp3d.train.stereo_views import NONE, Variation, Views, present
+from vp3d.train.stereo import StereoSettings, errors, evaluate, finder, start_from, train
+from vp3d.train.stereo_views import CROP_MARGIN, NONE, Variation, Views, present
 
 SIDE = 96
 JOINTS = len(COCO_17)
@@ -26,7 +26,7 @@ def balls(count: int, seed: int = 0) -> Views:
     generator = torch.Generator().manual_seed(seed)
     to_crop = torch.diag(torch.tensor([SIDE / 1000, SIDE / 1000, 1.0], dtype=torch.float64))
     P = (to_crop @ ring([0, 40, 95])).expand(count, 3, 3, 4)
-    joints = (torch.rand(count, JOINTS, 3, generator=generator, dtype=torch.float64) - 0.5) * 1.2
+    joints = (torch.rand(count, JOINTS, 3, generator=generator, dtype=torch.float64) - 0.5) * 0.8
     pixels = project(joints, P[:, None]).transpose(1, 2)
     colours = torch.rand(JOINTS, 3, generator=torch.Generator().manual_seed(7)) * 255
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
@@ -71,11 +71,13 @@ def test_varied_crops_show_the_balls_where_the_joints_are() -> None:
     assert (found - expected)[shown.visible & views.visible].abs().median() < 0.05
 
 
-def test_nothing_varies_in_evaluation() -> None:
-    views = balls(2)
-    shown = present(views, SIDE, NONE, tuple(range(JOINTS)), torch.Generator())
-    assert torch.allclose(shown.crops, views.crops / 255, atol=1e-4)
-    assert torch.allclose(shown.pixels, views.pixels, atol=1e-4)
+def test_evaluation_sees_the_middle_as_a_capture_cuts_it() -> None:
+    views, size = balls(2), round(SIDE / CROP_MARGIN)
+    shown = present(views, size, NONE, tuple(range(JOINTS)), torch.Generator())
+    assert torch.allclose(shown.pixels - (size - 1) / 2, views.pixels - (SIDE - 1) / 2, rtol=0.002, atol=1e-3)
+    border = (SIDE - size) // 2
+    middle = views.crops[..., border:-border, border:-border] / 255
+    assert (shown.crops - middle).abs().mean() < 0.01
 
 
 def test_crop_centres_meet_at_the_person() -> None:
@@ -98,6 +100,30 @@ def test_hidden_joints_do_not_count_as_found() -> None:
     assert abs(float(half["heatmap"]) - 1) < 0.2
     nothing = replace(shown, visible=torch.zeros_like(shown.visible))
     assert stereo.batch_losses(model, nothing, given, in_3d=True)["total"] == 0
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_losses_in_2d_are_least_at_the_joints(loss: str) -> None:
+    class Told(torch.nn.Module):
+        architecture = StereoArchitecture(JOINTS, 18, fused=False)
+
+        def forward(self, crops: torch.Tensor, projections: torch.Tensor | None) -> torch.Tensor:
+            return gaussian_heatmaps(shown.pixels + self.aside, (16, 16))
+
+    shown = present(balls(2), 64, NONE, tuple(range(JOINTS)), torch.Generator())
+    model, found = Told(), []
+    for model.aside in (0.0, 2.0, 6.0):
+        found.append(float(stereo.batch_losses(model, shown, settings(Path(), loss_2d=loss), in_3d=False)["total"]))
+    assert found[0] < found[1] < found[2]
+
+
+def test_two_instants_are_learned_by_heart(tmp_path: Path) -> None:
+    views = balls(2)
+    blank = evaluate(finder(build(StereoArchitecture(JOINTS, 18, decoder=32)).eval(), 64), views, 64)
+    given = {"decoder": 32, "variation": NONE, "loss_2d": "cross-entropy", "learning_rate": 1e-3}
+    record = train(settings(tmp_path, steps=60, evaluate_steps=60, **given), views, views, {})
+    assert record["held_out"]["mpjpe_mm"] < 0.85 * blank["mpjpe_mm"]
+    assert record["held_out"]["missing"] == 0
 
 
 def test_errors_of_known_offsets() -> None:
@@ -135,7 +161,7 @@ def test_weights_are_written_read_and_judged_alike(tmp_path: Path) -> None:
     record = train(settings(tmp_path, evaluate_steps=9), balls(4), held_out, {"source": "balls"})
     loaded = checkpoints.load(tmp_path / "net.safetensors")
     assert loaded.training["source"] == "balls"
-    again = evaluate(loaded.network(), held_out, 64)
+    again = evaluate(finder(loaded.network(), 64), held_out, 64)
     assert again["mpjpe_mm"] == pytest.approx(record["held_out"]["mpjpe_mm"], rel=0.05)  # stored in half precision
 
 
