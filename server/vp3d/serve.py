@@ -193,11 +193,12 @@ class _Client:
             try:
                 for message in self._decoder.feed(data):
                     self._handle(message)
+                    message = {}  # answered; what is refused after it is not its fault
                 return
             except protocol.ProtocolError as error:
                 # a running job is not given up for it
                 log.warning("a message was refused: %s", error)
-                job = message.get("job", "")[:100]
+                job = str(message.get("job", ""))[:100]
                 self.send("error", job=job, message=str(error), hint=MISMATCH, details="", cancelled=False)
                 data = b""
 

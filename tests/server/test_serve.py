@@ -37,12 +37,16 @@ class Server:
         self.received: list[dict] = []
         self.socket: socket.socket | None = None
 
-    def connect(self, token: str = TOKEN) -> dict:
-        deadline = time.monotonic() + 20
+    def port(self) -> int:
+        """Where it listens, once it does."""
+        deadline = time.monotonic() + 60
         while not self.ready_file.exists():
             assert time.monotonic() < deadline and self.process.poll() is None, self.text()
             time.sleep(0.01)
-        self.socket = socket.create_connection(("127.0.0.1", json.loads(self.ready_file.read_text())["port"]))
+        return json.loads(self.ready_file.read_text())["port"]
+
+    def connect(self, token: str = TOKEN) -> dict:
+        self.socket = socket.create_connection(("127.0.0.1", self.port()))
         self.socket.settimeout(120)
         self.socket.sendall(protocol.encode("hello", protocol=protocol.PROTOCOL, token=token))
         return self.receive("hello")
@@ -173,10 +177,15 @@ def test_what_is_no_message_is_answered_with_a_sentence_and_ends_nothing(server:
     assert server.ended(within=5)
 
 
+def test_what_is_refused_is_not_laid_to_the_job_before_it(server: Server) -> None:
+    server.connect()
+    number = {"type": "hello", "protocol": 1, "job": 5}
+    server.socket.sendall(protocol.encode("cancel", job="1") + b"nonsense\n" + json.dumps(number).encode() + b"\n")
+    assert [server.receive("error")["job"] for _ in range(2)] == ["", "5"]
+
+
 def test_silent_strangers_keep_nobody_out(server: Server) -> None:
-    while not server.ready_file.exists():
-        time.sleep(0.01)
-    port = json.loads(server.ready_file.read_text())["port"]
+    port = server.port()
     with contextlib.ExitStack() as stack:
         strangers = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         assert server.connect()["type"] == "hello"
@@ -196,10 +205,8 @@ def test_a_token_that_is_no_text_is_refused(server: Server) -> None:
 
 
 def test_what_comes_together_with_the_greeting_is_heard(server: Server) -> None:
-    while not server.ready_file.exists():
-        time.sleep(0.01)
     hello = protocol.encode("hello", protocol=protocol.PROTOCOL, token=TOKEN)
-    with socket.create_connection(("127.0.0.1", json.loads(server.ready_file.read_text())["port"])) as client:
+    with socket.create_connection(("127.0.0.1", server.port())) as client:
         client.sendall(hello + protocol.encode("shutdown"))
         assert server.ended(within=5)
 
