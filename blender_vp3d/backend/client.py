@@ -170,9 +170,10 @@ class Server:
             self._deadline = time.monotonic()
 
     def stop(self) -> None:
-        """End the server and wait for it: at most twice STOP_SECONDS, and then it is killed."""
+        """End the server and wait for it: after twice STOP_SECONDS it is killed, and after thrice left to the system."""
         self.begin_stop()
-        while self.phase is not Phase.GONE:
+        end = time.monotonic() + 3 * STOP_SECONDS
+        while self.phase is not Phase.GONE and time.monotonic() < end:
             time.sleep(0.01)
             self._poll_stop()
 
