@@ -435,12 +435,14 @@ class _Build:
             fetch = ["vp3d", "models", "download", name]
             environment = clean_environment(**{HOME_VARIABLE: str(self._home.path)})
             command = bound_module(self._home.python(self._environment), *fetch)
-            with writing(self._home.path):
-                status, _ = run_logged(command, self._log, lambda line: None, environment)
+            status = 1
+            if "PIP_NO_INDEX" not in os.environ:  # else packages come from a folder, and nothing may go online
+                with writing(self._home.path):
+                    status, _ = run_logged(command, self._log, lambda line: None, environment)
             if status:
                 self._reporter.say(
                     f"  The weights {name} could not be fetched, and captures go without them. To try again later: "
-                    f"python3 -m install run -- {' '.join(fetch)}"
+                    f"Download in Blender's Models panel, or python3 -m install run -- {' '.join(fetch)}"
                 )
 
     def _pip_install(self, arguments: Sequence[str]) -> None:

@@ -137,10 +137,15 @@ def test_an_upgrade_keeps_the_build_of_torch_that_the_user_chose(home) -> None:
     assert choice(home, SERVER, Wish("cpu")).backend.name == "cpu"
 
 
-def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript) -> None:
+@pytest.mark.parametrize("online", [True, False])
+def test_weights_that_cannot_be_fetched_stop_nothing(home, small, transcript, tmp_path, monkeypatch, online) -> None:
     environment = small(weights=("some-weights",), weights_mb=8)  # it has no `vp3d` that could fetch them
+    if online:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", tmp_path.as_uri())
     ensure(home, [environment], transcript)
     assert is_ready(home, environment)
+    assert ("some-weights" in home.log(environment).read_text("utf-8")) == online, "from a folder, nothing goes online"
     assert "weights of networks: downloads 8 MB" in transcript.text
     assert "could not be fetched" in transcript.text and "vp3d models download some-weights" in transcript.text
 
