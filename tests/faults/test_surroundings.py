@@ -13,7 +13,7 @@ import pytest
 from captures import begin, finish, wait
 from processes import left_over
 
-from blender_vp3d.backend import client, session
+from blender_vp3d.backend import session
 from blender_vp3d.backend.client import Server
 from blender_vp3d.backend.environment import Environment
 from blender_vp3d.backend.job import JobState
@@ -140,26 +140,26 @@ def test_jumping_clock(
     tell("clock jumps by years", "all", orphans_of(one, home), "not needed")
 
 
-def test_two_blenders(
+def test_three_blenders(
     home: Path, clip: Path, bpy_python: Path, tell: Callable[..., None], sessions: Callable[..., Session]
 ) -> None:
-    """Of two that capture the same clip into the same folder one is killed; the other does not notice."""
+    """Of three that capture the same clip into the same folder one is killed; the others do not notice."""
     script = [bpy_python, Path(__file__).with_name("capture_in_blender.py"), clip, str(FRAMES)]
-    both = [
+    first, *others = [
         subprocess.Popen(
             script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "VP3D_HOME": str(home)}
         )
         for _ in range(3)
     ]
-    for line in both[0].stdout:
+    for line in first.stdout:
         if b'"detect"' in line:
             break
-    both[0].kill()
+    first.kill()
     told = []
-    for blender in both[1:]:
+    for blender in others:
         lines = blender.communicate(timeout=300)[0].splitlines()
         told.append(json.loads(next(line for line in lines if b'"state"' in line or b'"error"' in line)))
-    both[0].communicate()
+    first.communicate()
     orphans = left_over(home)
     assert not orphans
     assert [one.get("state") for one in told] == ["done", "done"], told
@@ -179,7 +179,7 @@ def test_hung_server_is_cancelled(
     one.cancel()
     wait(one, lambda: not job.active)
     assert job.state is JobState.CANCELLED
-    assert time.monotonic() - began < session.CANCEL_SECONDS + 1
+    assert time.monotonic() - began < session.SILENCE_SECONDS, "Cancel ended it"
     orphans = left_over(home)
     assert not orphans
     again = finish(one, begin(one, home, clip, FRAMES))
@@ -218,5 +218,5 @@ def test_hung_server_at_exit(
     os.kill(one.server.pid, signal.SIGSTOP)
     began = time.monotonic()
     one.close()
-    assert time.monotonic() - began < 2 * client.STOP_SECONDS + 1
+    assert time.monotonic() - began < 60, "it was not waited for"
     tell("server stopped, Blender quits", "detect", orphans_of(one, home))
