@@ -25,6 +25,7 @@ HELLO_SECONDS = 30.0
 """Longest wait for the server's answer once it listens."""
 STOP_SECONDS = 2.0
 """How long the server may take to end by itself, and then again after being told to terminate."""
+_DYING_SECONDS = 10.0  # that a killed process may take to be gone: the system may hold it in a driver
 LOGS_KEPT = 5
 _READ_SECONDS = 0.005  # a tick stops reading after this time; the rest waits for the next one
 _REPAIR = "Repair the pose server, here or in the add-on's preferences."
@@ -170,9 +171,9 @@ class Server:
             self._deadline = time.monotonic()
 
     def stop(self) -> None:
-        """End the server and wait for it: after twice STOP_SECONDS it is killed, and after thrice left to the system."""
+        """End the server and wait for it: at most twice STOP_SECONDS, and then it is killed."""
         self.begin_stop()
-        end = time.monotonic() + 3 * STOP_SECONDS
+        end = time.monotonic() + 2 * STOP_SECONDS + _DYING_SECONDS
         while self.phase is not Phase.GONE and time.monotonic() < end:
             time.sleep(0.01)
             self._poll_stop()

@@ -139,11 +139,11 @@ def _suits(home: Path, entry: dict) -> bool:
     install, server = payload("install"), payload("server")
     if install is None or server is None:
         return True
-    if "key" in entry and entry["key"] != requirements_key(install / "requirements", str(entry.get("lock") or "")):
-        return False
     packages = "Lib/site-packages" if os.name == "nt" else "lib/python3*/site-packages"
-    link = next((home / "server").glob(f"{packages}/vp3d.pth"), None)
     try:
+        if "key" in entry and entry["key"] != requirements_key(install / "requirements", str(entry.get("lock") or "")):
+            return False
+        link = next((home / "server").glob(f"{packages}/vp3d.pth"), None)
         line = link.read_text("ascii").strip() if link else ""
         code = re.search(r"append\((.+)\)", line)  # otherwise the line is the folder
         return not line or _version(Path(ast.literal_eval(code[1]) if code else line)) == _version(server)

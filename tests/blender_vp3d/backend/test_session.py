@@ -47,12 +47,12 @@ def new_job(tmp_path):
     return Job(tmp_path / "a.mp4", tmp_path / "a.vp3d", {"people": "main"})
 
 
-def run(one, job, environment, until=lambda job: not job.active, seconds=15.0):
+def run(one, job, environment, until=lambda job: not job.active, seconds=120.0):
     one.start(job, environment)
     wait(one, lambda: until(job), seconds)
 
 
-def wait(one, condition, seconds=15.0):
+def wait(one, condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "took too long"
