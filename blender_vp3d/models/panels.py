@@ -41,6 +41,8 @@ class VP3D_PT_models(bpy.types.Panel):
             box = layout.box()
             box.alert = True
             paragraph(box, context, f"{task.message} {task.hint}", "ERROR")
+            if not operators.rows:  # the list itself failed, which is not asked for again by itself
+                layout.operator("vp3d.models_verify", text="Try Again", icon="FILE_REFRESH")
         if not operators.rows:
             return
         for row in operators.rows:

@@ -81,6 +81,12 @@ def test_the_list_fills_itself_and_a_file_goes_in_and_out(home, tmp_path):
     assert row("lifter-causal")["origin"] == "bundled" and not inside.exists()
 
 
+def test_a_list_that_fails_can_be_asked_for_again(home):
+    operators._start("nonsense")
+    assert not operators.rows and operators.task.message
+    assert "vp3d.models_verify" in texts()
+
+
 class _Site(http.server.SimpleHTTPRequestHandler):
     """A mirror that sends slowly."""
 
