@@ -170,10 +170,10 @@ def test_a_home_where_nothing_can_be_written(sessions, tmp_path):
 
 
 def test_a_hung_server_is_ended_and_a_pause_of_blender_is_no_silence(sessions, environment, tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(session, "_LONGEST_PAUSE", 0.1)
     one, job = sessions("slow"), new_job(tmp_path)
     run(one, job, environment, until=lambda job: job.done)
+    monkeypatch.setattr(session, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(session, "_LONGEST_PAUSE", 0.1)
     pid = one.server.pid
     time.sleep(0.7)  # as in a long render
     one.tick()
