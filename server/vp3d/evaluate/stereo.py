@@ -85,7 +85,7 @@ def _detected(detector: Detector) -> Finder:
         pictures = (255 * shown.crops).round().byte().flatten(0, 1).permute(0, 2, 3, 1).cpu().numpy()
         joints = np.full((len(pictures), _JOINTS, 2), np.nan, np.float32)
         confidence = np.zeros((len(pictures), _JOINTS), np.float32)
-        for picture, people in enumerate(detector.detect(pictures)):
+        for picture, people in enumerate(detector.detect(list(pictures))):
             if len(people):
                 joints[picture], confidence[picture] = people.joints[0, :_JOINTS], people.confidence[0, :_JOINTS]
         points, trust = (torch.from_numpy(array).to(shown.crops.device) for array in (joints, confidence))
