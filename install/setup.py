@@ -14,7 +14,7 @@ from install.backends import PLAIN_LOCK, Backend, Choice, choose, find_card, has
 from install.child import bound_module, clean_environment, run_logged
 from install.environments import REPOSITORY, REQUIREMENTS, SERVER, Environment
 from install.errors import InstallError, explain
-from install.home import HOME_VARIABLE, INCOMPLETE, READY, Home, delete, persistently, writing
+from install.home import BROKEN, HOME_VARIABLE, INCOMPLETE, READY, Home, delete, persistently, writing
 from install.interpreters import find_python, version_of
 from install.records import write_records
 from install.reporting import Reporter
@@ -329,7 +329,7 @@ class _Build:
         self._run_program("The self-test", program)
 
     def _set_aside(self) -> dict[str, Any] | None:
-        """Move an environment that is whole out of the way; returns its entry. Half-made ones are deleted.
+        """Move an environment that was once whole out of the way; returns its entry. Half-made ones are deleted.
 
         At every moment `install.json` tells a later run, should this one be killed, which folder is which.
         """
@@ -338,7 +338,8 @@ class _Build:
             before = entry.get("before")
         else:
             delete(self._old)
-            usable = entry.get("state") == READY and self._home.python(self._environment).exists()
+            # a broken one may still do for something, and a repair without a network should not end with nothing
+            usable = entry.get("state") in (READY, BROKEN) and self._home.python(self._environment).exists()
             before = entry if usable else None
         aside = self._old.exists()
         self._home.record(self._environment, {"state": INCOMPLETE, "version": version(), "before": before})

@@ -57,6 +57,16 @@ def test_what_cannot_be_mended_is_made_anew(home, installed, transcript) -> None
     assert is_ready(home, installed)
 
 
+def test_what_cannot_be_made_anew_stays_as_it_was(home, installed, transcript, tmp_path, monkeypatch) -> None:
+    entry = {**home.entry(installed), "state": "broken"}
+    home.record(installed, entry)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    with pytest.raises(InstallError):
+        ensure(home, [installed], transcript)
+    assert home.entry(installed) == entry
+    assert home.python(installed).exists()
+
+
 def test_what_is_not_there_is_installed_by_repair_and_refused_by_verify(home, small, transcript) -> None:
     with pytest.raises(InstallError, match="is not installed"):
         verify(home, small(), transcript)
