@@ -2,6 +2,9 @@
 
 import base64
 import hashlib
+import os
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -17,6 +20,7 @@ sys.path.insert(0, str(REPOSITORY))
 from install.environments import Environment  # noqa: E402
 from install.home import Home  # noqa: E402
 from install.reporting import Reporter  # noqa: E402
+from install.setup import _Build  # noqa: E402
 
 
 class Transcript(Reporter):
@@ -43,15 +47,37 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """pip knows no index and no settings of this machine."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
 
+@pytest.fixture(scope="session")
+def with_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which there is nothing but pip."""
+    folder = tmp_path_factory.mktemp("pip")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
 @pytest.fixture
-def small(tmp_path: Path, no_index: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Environment]:
+def copied_pip(with_pip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments get their pip from the one above: ensurepip is most of what a small one costs."""
+
+    def copy(build: _Build) -> None:
+        def link(source: str, to: str) -> None:
+            if not os.path.lexists(to):
+                os.link(source, to)
+
+        shutil.copytree(with_pip, build._folder, copy_function=link, dirs_exist_ok=True)
+
+    monkeypatch.setattr(_Build, "_install_pip", copy)
+
+
+@pytest.fixture
+def small(
+    tmp_path: Path, no_index: None, copied_pip: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Environment]:
     """Makes an environment whose requirements come from a folder that holds `tiny` 1.0 and 2.0."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()

@@ -9,6 +9,7 @@ from install import detectron2
 from install.environments import SERVER
 from install.errors import InstallError
 from install.requirement_files import key
+from install.setup import _Build
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="refused there, as the panel says")
 
@@ -46,7 +47,7 @@ def test_what_was_added_before_it_failed_is_taken_away_again(
     """Also what a run left behind that was killed while it added."""
     packages = home.packages(SERVER)
     (packages / "before").mkdir()
-    subprocess.run([home.python(SERVER), "-I", "-m", "ensurepip"], check=True, capture_output=True)
+    _Build(home, SERVER, transcript, None)._install_pip()
     there = sorted(path.name for path in packages.iterdir())
     wheels = tmp_path / "wheels"  # one module, in which nothing of the network is
     make_wheel(wheels, "detectron2", "0.6")
