@@ -97,7 +97,10 @@ def test_what_is_wrong_with_the_views(clips, settings, change, words):
 
 def test_offsets_of_a_take_are_shown_and_can_be_adjusted(clips, settings):
     take = walker(frames=5)
-    take.report["views"] = [{"path": str((clips / "left.mp4").resolve()), "offset_s": 0.125}]
+    one = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    camera = {"K": one, "R": one, "t": [0.0, 0.0, 4.0], "distortion": [0.0] * 5}
+    about = {"width": 64, "height": 48, "rotation": 0, "fps": 25.0, "frame_count": 5, "offset_s": 0.125}
+    take.report["views"] = [{"path": str((clips / "left.mp4").resolve()), "name": "left.mp4", **camera, **about}]
     save(take, clips / "two.vp3d")
     settings.active_view = 0
     assert "From the motion" in draw(panels.VP3D_PT_views)
