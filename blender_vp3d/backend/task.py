@@ -17,7 +17,7 @@ class Task:
 
     Attributes:
         running: whether it still runs.
-        stage: what it does at the moment, `done` of `total` steps.
+        stage: what it does at the moment, `done` of `total` steps; `detail` says at what it is.
         said: the latest lines that it had to say: what it downloads, how large it is.
         message: one sentence saying why it failed, empty otherwise; `hint` says what to do.
         result: the fields of its `result`, empty before.
@@ -31,6 +31,7 @@ class Task:
     def __init__(self) -> None:
         self.running = False
         self.stage = "Starting"
+        self.detail = ""
         self.done = self.total = 0
         self.said: list[str] = []
         self.message = self.hint = ""
@@ -100,6 +101,7 @@ class Task:
                 self.said = [*self.said, *(line.strip() for line in message["text"].splitlines())][-_LINES_KEPT:]
             case "progress":
                 self.stage, self.done, self.total = message["stage"], int(message["done"]), int(message["total"])
+                self.detail = message.get("detail", "")
             case "error":
                 self.fail(message["message"], message["hint"])
             case "result":

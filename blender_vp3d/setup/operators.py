@@ -38,12 +38,16 @@ def _ask() -> bool:
     return False
 
 
+def _shown() -> tuple[object, ...]:
+    return installation.stage, installation.done, installation.detail, installation.said
+
+
 def _tick() -> bool:
-    shown = installation.stage, installation.done, installation.said
+    shown = _shown()
     goes_on = installation.poll()
     if not goes_on:
         data_home.look_again()
-    if not goes_on or shown != (installation.stage, installation.done, installation.said):
+    if not goes_on or shown != _shown():
         ticker.redraw()
     return goes_on
 

@@ -86,6 +86,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row(align=True)
         row.progress(text=run.stage, factor=run.fraction, type="BAR")
         row.operator("vp3d.cancel_install", text="", icon="CANCEL")
+        layout.label(text=run.detail)  # also while there is none: what is below stays where it is
         for line in run.said:
             paragraph(layout, context, line, "NONE")
         return

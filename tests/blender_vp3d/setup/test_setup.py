@@ -55,7 +55,7 @@ def finish(run, condition=lambda run: False):
 def test_installer_to_its_end(tmp_path, mode, message):
     run = install(tmp_path, mode)
     finish(run)
-    assert (run.message, run.stage, run.fraction) == (message, "Installing packages", 0.75)
+    assert (run.message, run.stage, run.fraction, run.detail) == (message, "Installing packages", 0.75, "torch")
     assert run.said == ["Downloads 300 MB."]
     assert bool(run.hint) == bool(message)
 
