@@ -87,7 +87,7 @@ def test_says_what_was_found(take, tmp_path):
     words = report(take, tmp_path).words
     for said in (
         "clip.mp4", "1280 × 720 px", "2 of 3", "4.0 frames per second", "Mind the gap.", "the other would give more.",
-        "CC BY-NC 4.0, not for commercial work", "VideoPose3D, D. Pavllo", "BlazePose", "1100 px, to about ± 12%",
+        "CC BY-NC 4.0, not for commercial work", "D. Pavllo et al. 2019", "BlazePose", "1100 px, to about ± 12%",
         "The lens is a guess.", "60° across", "1.40 m", "−6.0 °", "Find joints 8.0 s 5.0", "stands still",
         "Person 1 40 (100%) 0.84 0% 3.0 px 3.0 px", "Person 2 40 (100%) 0.90 25% 8.0 px 8.0 px",
     ):  # fmt: skip
