@@ -1,6 +1,7 @@
 """The add-on's one timer. It runs while something needs watching, survives file loads, and ends when all is quiet."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import bpy
@@ -9,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 """Seconds between two ticks."""
+_BACKGROUND_INTERVAL = 0.02  # nothing else waits there
 
 _steps: list[Callable[[], bool]] = []
 
@@ -19,6 +21,14 @@ def watch(step: Callable[[], bool]) -> None:
         _steps.append(step)
     if not bpy.app.background and not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
+
+
+def follow(step: Callable[[], bool]) -> None:
+    """Watch a step that ends by itself. In background mode this returns when it has ended."""
+    watch(step)
+    redraw()
+    while bpy.app.background and step():
+        time.sleep(_BACKGROUND_INTERVAL)
 
 
 def tick() -> float | None:

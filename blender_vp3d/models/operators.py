@@ -1,6 +1,5 @@
 """Downloading, importing, verifying and removing weights, one at a time, by a child process."""
 
-import time
 from pathlib import Path
 
 import bpy
@@ -39,10 +38,7 @@ def _start(*words: str) -> None:
     global task, _listed
     _listed = data_home.server_environment()
     task = ModelsTask(_listed, *words, mirror=data_home.mirror())
-    ticker.watch(_tick)
-    ticker.redraw()
-    while bpy.app.background and _tick():
-        time.sleep(0.02)
+    ticker.follow(_tick)
 
 
 def _tick() -> bool:

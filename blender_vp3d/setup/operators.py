@@ -1,7 +1,5 @@
 """Installing the server, looking after it, and taking it away."""
 
-import time
-
 import bpy
 
 from .. import data_home, ticker
@@ -83,10 +81,7 @@ class _Installer:
         running.session.close()  # Windows replaces no file that the idle server has open
         installation = Installation(data_home.folder(), self.verb, wishes, words)
         _planned = None
-        ticker.watch(_tick)
-        ticker.redraw()
-        while bpy.app.background and _tick():
-            time.sleep(0.02)
+        ticker.follow(_tick)
         if installation.message:
             self.report({"ERROR"}, f"{installation.message} {installation.hint}")
             return {"CANCELLED"}
